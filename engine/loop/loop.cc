@@ -1,0 +1,78 @@
+#include "loop/loop.h"
+
+#include <algorithm>
+
+namespace hearth {
+namespace {
+constexpr milliseconds kWaitMax{1'000};
+}
+
+Loop::Loop(const Clock& clock) : clock_(clock), timers_(clock.now()), wait_max_(kWaitMax) {
+  HEARTH_ASSERT(uv_loop_init(&loop_) == 0);
+  uv_loop_configure(&loop_, UV_METRICS_IDLE_TIME);
+  uv_prepare_init(&loop_, prepare_.get());
+  prepare_.opened(this);
+  uv_check_init(&loop_, check_.get());
+  check_.opened(this);
+  uv_timer_init(&loop_, timer_.get());
+  timer_.opened(this);
+  uv_prepare_start(prepare_.get(), [](uv_prepare_t* h) {
+    if (auto* loop = static_cast<Loop*>(h->data)) loop->on_prepare();
+  });
+  uv_check_start(check_.get(), [](uv_check_t* h) {
+    if (auto* loop = static_cast<Loop*>(h->data)) loop->on_check();
+  });
+}
+
+Loop::~Loop() {
+  prepare_.reset();
+  check_.reset();
+  timer_.reset();
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  HEARTH_ASSERT(uv_loop_close(&loop_) == 0);
+}
+
+void Loop::run() {
+  stopping_ = false;
+  while (!stopping_) uv_run(&loop_, UV_RUN_ONCE);
+}
+
+void Loop::step(milliseconds most) {
+  wait_max_ = std::clamp(most, milliseconds(0), kWaitMax);
+  uv_run(&loop_, most.count() == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+  wait_max_ = kWaitMax;
+}
+
+void Loop::stop() {
+  stopping_ = true;
+  uv_stop(&loop_);
+}
+
+// Before the wait: sleep no longer than until the next timer of the wheel. libuv keeps its timers in memory, so this costs no system call.
+void Loop::on_prepare() {
+  end_turn();
+  const milliseconds wait = timers_.until_next(clock_.now(), wait_max_);
+  uv_timer_start(timer_.get(), [](uv_timer_t*) {}, static_cast<uint64_t>(wait.count()), 0);
+  const uint64_t now = uv_hrtime();
+  const uint64_t idle = uv_metrics_idle_time(&loop_);
+  if (prepared_ns_ != 0) {
+    const auto busy = microseconds(((now - prepared_ns_) - (idle - idle_ns_)) / 1'000);
+    longest_turn_ = std::max(longest_turn_, busy);
+  }
+  prepared_ns_ = now;
+  idle_ns_ = idle;
+}
+
+void Loop::on_check() {
+  ++turns_;
+  timers_.advance(clock_.now());
+  end_turn();
+}
+
+void Loop::end_turn() {
+  for (const auto& hook : turn_end_) hook();
+}
+
+microseconds Loop::take_longest_turn() { return std::exchange(longest_turn_, microseconds(0)); }
+
+}  // namespace hearth

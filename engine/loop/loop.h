@@ -1,0 +1,63 @@
+// The loop: one uv_loop_t, one timer wheel driven by one uv_timer, and what runs at the end of each turn. All engine state belongs to the thread
+// that runs it. Other threads reach it through a Mailbox only.
+#pragma once
+#include <uv.h>
+
+#include <vector>
+
+#include "base/callback.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/timer_wheel.h"
+#include "loop/uv_handle.h"
+
+namespace hearth {
+
+class Loop {
+ public:
+  // `clock` must outlive this.
+  explicit Loop(const Clock& clock);
+  ~Loop();  // every handle of others must have been reset; runs the loop until their close callbacks have run
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Runs until stop(). Returns after the turn in which stop() was called.
+  void run();
+  // One turn: waits at most `most` for something to do. For hosts that drive the loop, and for tests.
+  void step(milliseconds most);
+  void stop();
+
+  uv_loop_t* uv() { return &loop_; }
+  TimerWheel& timers() { return timers_; }
+  const Clock& clock() const { return clock_; }
+  MonotonicTime now() const { return clock_.now(); }
+
+  // `hook` runs once a turn, after all I/O callbacks and timers, in the order of registration: where batched writes go out. Never removed;
+  // what it points to must live until the loop has stopped.
+  void at_turn_end(Callback<void()> hook) { turn_end_.push_back(hook); }
+
+  // The longest time from the end of a wait to the begin of the next one since the last call, and how many turns there were.
+  microseconds take_longest_turn();
+  uint64_t turns() const { return turns_; }
+
+ private:
+  void on_prepare();
+  void on_check();
+  void end_turn();
+
+  const Clock& clock_;
+  uv_loop_t loop_;
+  TimerWheel timers_;
+  milliseconds wait_max_;
+  uint64_t prepared_ns_ = 0;  // when the last turn ended, and libuv's idle time by then
+  uint64_t idle_ns_ = 0;
+  UvHandle<uv_prepare_t> prepare_;
+  UvHandle<uv_check_t> check_;
+  UvHandle<uv_timer_t> timer_;
+  std::vector<Callback<void()>> turn_end_;
+  microseconds longest_turn_{0};
+  uint64_t turns_ = 0;
+  bool stopping_ = false;
+};
+
+}  // namespace hearth
