@@ -71,6 +71,28 @@ char* write_json_escaped(char* out, std::string_view text) {
   return out;
 }
 
+std::optional<size_t> json_escaped_size(std::string_view text) {
+  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
+  const auto* end = p + text.size();
+  size_t size = 0;
+  while (p < end) {
+    const unsigned char c = *p;
+    if (c >= 0x20 && c < 0x80) {
+      size += c == '"' || c == '\\' ? 2 : 1;
+      ++p;
+    } else if (c < 0x20) {
+      size += c == '\b' || c == '\t' || c == '\n' || c == '\f' || c == '\r' ? 2 : 6;
+      ++p;
+    } else {
+      const size_t n = utf8_length(p, static_cast<size_t>(end - p));
+      if (n == 0) return std::nullopt;
+      size += n;
+      p += n;
+    }
+  }
+  return size;
+}
+
 void append_json_string(std::string& out, std::string_view text) {
   const size_t start = out.size();
   out.resize(start + json_escaped_max(text.size()) + 2);

@@ -19,6 +19,8 @@ struct Limits {
   milliseconds queue_time{30'000};        // limits.queue_time: the longest wait for a worker, then 429 queue_timeout
   seconds timeout_max{900};               // limits.timeout: the longest timeout that a function may have
 
+  uint32_t functions_max = 10'000;        // limits.functions: functions deployed
+
   // workers
   uint32_t workers_max = 512;             // limits.workers: workers in the whole engine, parked ones included
   uint32_t workers_function_default = 100;// limits.workers_per_function: workers_max of a function that names none
@@ -40,6 +42,7 @@ struct Limits {
   uint64_t code_upload_max = mebibytes(70);    // limits.code_upload: a create or update request, base64 included
   uint64_t code_unpacked_max = mebibytes(250); // limits.code_unpacked
   uint32_t code_files_max = 20'000;            // limits.code_files
+  uint64_t code_total_max = gibibytes(16);     // limits.code_total: bytes of all code on disk, packed and unpacked
   uint64_t buffers_max = mebibytes(512);       // limits.buffers: payload bytes held by the engine
 
   // HTTP

@@ -24,6 +24,13 @@ void Mailbox::close() {
   closed_ = true;
 }
 
+void Mailbox::discard() {
+  std::deque<Message> dropped;  // made before the lock, so destroyed after it is released
+  const std::lock_guard<std::mutex> lock(mutex_);
+  closed_ = true;
+  dropped.swap(messages_);
+}
+
 void Mailbox::drain() {
   std::deque<Message> batch;
   {

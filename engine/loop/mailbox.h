@@ -23,6 +23,8 @@ class Mailbox {
   bool post(Message message);
   // THREAD-SAFE. From now on post() refuses.
   void close();
+  // Closes, and destroys what waits without running it. On the loop's thread.
+  void discard();
   // Lets the loop's uv_run end although the mailbox is open (it does not count as work).
   void unref() { uv_unref(reinterpret_cast<uv_handle_t*>(async_.get())); }
 
