@@ -80,14 +80,13 @@ struct WorkerExit {
   std::string detail;
 };
 
-// A call on its way to a worker. Views are valid during send() only, unless `owner` holds the payload: then send() takes it.
+// A call on its way to a worker. `payload` and `extension` stay where they are until the call's reply, its hand back or the worker's exit.
 struct CallFrame {
   InvocationId id;
   Deadline deadline;
   RequestId request_id;
   std::string_view extension;
   std::string_view payload;
-  Buffer* owner = nullptr;  // not null and holding a buffer: may be moved from
   bool http_event = false;
 };
 
@@ -98,6 +97,7 @@ class WorkerLink {
   virtual ~WorkerLink() = default;
   // Starts a parked generic worker (python3, nodejs), or a native one when `spec` is given. on_worker_parked or on_worker_exit follows.
   virtual void start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) = 0;
+  // `spec` of start() is that of the function which waits for the worker; nullptr = none does.
   // Gives a parked worker its function: mounts the code, sends INIT. on_worker_ready, on_worker_init_failed or on_worker_exit follows.
   virtual void bind(WorkerId worker, const FunctionSpecPtr& spec) = 0;
   // Queues frames; they go out together at the end of the loop's turn.
@@ -108,8 +108,12 @@ class WorkerLink {
   // No further calls: STOP, then a kill after limits.stop_grace.
   virtual void stop(WorkerId worker) = 0;
   virtual void kill(WorkerId worker) = 0;
-  // The last bytes (at most 4 KiB) that a worker wrote to its log for `call`; empty id = the call that ran last.
+  // The last bytes (at most 4 KiB) that a worker wrote to its log for `call`; empty id = whatever it wrote last. Valid until the next event.
   virtual std::string_view log_tail(WorkerId worker, InvocationId call) = 0;
+  // Has any byte of this call gone to the worker's socket? Answered also inside on_worker_exit.
+  virtual bool any_byte_sent(WorkerId worker, InvocationId call) const = 0;
+  // The worker's peak memory in bytes; 0 when it can't be known.
+  virtual uint64_t memory_peak(WorkerId worker) const = 0;
 };
 
 // What the processes tell the core. Implemented by the dispatcher.

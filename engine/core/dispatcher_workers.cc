@@ -1,0 +1,152 @@
+// What workers do to calls: the second half of Dispatcher.
+#include <fmt/core.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <cstring>
+
+#include "core/dispatcher.h"
+
+namespace hearth {
+namespace {
+
+// Why a worker process ended, in words that its function's author understands.
+std::string describe(const WorkerExit& exit) {
+  if (!exit.detail.empty()) return exit.detail;
+  if (exit.lost) return "the spawner ended, and its workers with it";
+  if (WIFSIGNALED(exit.wait_status)) {
+    const int signal = WTERMSIG(exit.wait_status);
+    const char* name = sigabbrev_np(signal);
+    return fmt::format("the process was killed by signal {} (SIG{})", signal, name != nullptr ? name : "?");
+  }
+  return fmt::format("the process exited with status {}", WEXITSTATUS(exit.wait_status));
+}
+
+// What ended the worker's calls: the first cause wins.
+Code classify(const Worker& worker, const WorkerExit& exit, std::string_view tail) {
+  if (worker.killed) return worker.end_code;
+  if (exit.out_of_memory) return Code::out_of_memory;
+  if (exit.lost) return Code::worker_lost;
+  if (WIFSIGNALED(exit.wait_status)) {
+    const int signal = WTERMSIG(exit.wait_status);
+    if (signal == SIGSYS) return Code::sandbox_violation;
+    // V8 aborts when its heap is full, and says so.
+    const bool aborted = signal == SIGABRT || signal == SIGTRAP;
+    if (aborted && tail.find("heap out of memory") != std::string_view::npos) return Code::out_of_memory;
+  }
+  return Code::worker_lost;
+}
+
+}  // namespace
+
+void Dispatcher::on_worker_parked(WorkerId id) {
+  if (Worker* worker = pool_.find(id)) pool_.on_parked(*worker);
+}
+
+void Dispatcher::on_worker_ready(WorkerId id, uint32_t init_us) {
+  if (Worker* worker = pool_.find(id)) pool_.on_ready(*worker, init_us);
+}
+
+void Dispatcher::on_worker_init_failed(WorkerId id, std::string_view error_json) {
+  if (Worker* worker = pool_.find(id)) pool_.on_init_failed(*worker, error_json);
+}
+
+void Dispatcher::on_pong(WorkerId id, uint16_t sequence) {
+  if (Worker* worker = pool_.find(id)) pool_.on_pong(*worker, sequence);
+}
+
+void Dispatcher::on_violation(WorkerId id, std::string_view what) {
+  if (Worker* worker = pool_.find(id)) pool_.kill(*worker, Code::protocol_violation, std::string(what));
+}
+
+Call* Dispatcher::find_sent(WorkerId worker, InvocationId id) {
+  Call* call = calls_.find(id);
+  const bool its_own = call != nullptr && call->stage == Call::Stage::sent && call->worker->id == worker;
+  return its_own ? call : nullptr;
+}
+
+bool Dispatcher::on_reply(WorkerId id, InvocationId call_id, const WorkerReply& reply) {
+  Call* call = find_sent(id, call_id);
+  if (call == nullptr) return false;
+  Worker& worker = *call->worker;
+  Function& function = *call->function;
+  if (call->finished) {
+    ++stats_.dropped_replies;
+    ++function.stats.dropped;
+  } else {
+    finish(*call, reply.is_error ? Outcome::Kind::function_error : Outcome::Kind::reply, Code::function_failed, reply.payload, {});
+    ended_.back().outcome.exec_us = reply.exec_us;
+    if (worker.spec == function.spec) function.estimate.record(reply.exec_us);
+    function.stats.exec.record(reply.exec_us);
+  }
+  worker.served = true;
+  detach(*call);
+  release(*call);
+  on_worker_has_room(worker);
+  return true;
+}
+
+bool Dispatcher::on_reply_too_large(WorkerId id, InvocationId call_id) {
+  Call* call = find_sent(id, call_id);
+  if (call == nullptr) return false;
+  if (!call->finished) finish_error(*call, Code::reply_too_large, fmt::format("the reply is larger than {} bytes (limits.reply)", limits_.reply_max));
+  return true;
+}
+
+bool Dispatcher::on_handback(WorkerId id, InvocationId call_id) {
+  Call* call = find_sent(id, call_id);
+  if (call == nullptr || !call->recalled) return false;
+  Worker& worker = *call->worker;
+  if (call->finished) {
+    detach(*call);
+    release(*call);
+  } else {
+    requeue(*call);
+  }
+  on_worker_has_room(worker);
+  return true;
+}
+
+void Dispatcher::on_worker_exit(WorkerId id, const WorkerExit& exit) {
+  Worker* worker = pool_.find(id);
+  if (worker == nullptr) return;
+  const FunctionId function = worker->function != nullptr ? worker->function->id : FunctionId{};
+  const Code code = classify(*worker, exit, link_.log_tail(id, {}));
+  std::string detail = worker->killed ? worker->end_detail : describe(exit);
+  if (!worker->calls.empty() && !faults_.forget_calls_of_lost_worker) {
+    while (Call* call = worker->calls.back()) {  // the youngest first: those that go back to the queue keep their order
+      if (!call->finished && !link_.any_byte_sent(id, call->id)) {
+        requeue(*call);
+        continue;
+      }
+      if (!call->finished) finish_error(*call, code, detail);
+      detach(*call);
+      release(*call);
+    }
+  } else if (faults_.forget_calls_of_lost_worker) {
+    while (Call* call = worker->calls.back()) {
+      worker->calls.remove(*call);
+      call->worker = nullptr;
+    }
+  }
+  pool_.on_exit(*worker, exit, code, std::move(detail));
+  if (function) drop_if_unused(function);
+}
+
+// ---- what the pool says
+
+void Dispatcher::on_worker_has_room(Worker& worker) {
+  if (worker.state == Worker::State::ready && worker.counted) feed(worker);
+  pool_.settle(worker);
+  if (worker.calls.empty() && worker.state == Worker::State::ready) steal_for(worker);
+}
+
+void Dispatcher::on_start_failed(Function& function) {
+  const StartFailure failure = function.failure;  // a copy: finishing may lead to a new revision
+  while (Call* call = function.queue.front()) finish_with_cause(*call, failure);
+}
+
+void Dispatcher::on_worker_retired(Worker& worker) { recall_waiting(worker); }
+void Dispatcher::on_worker_stalled(Worker& worker) { recall_waiting(worker); }
+
+}  // namespace hearth

@@ -1,0 +1,137 @@
+// The life of workers: parked generic ones, binding, loading, readiness, idling, retiring, and the memory budget over all of them.
+// Engine thread only. Does no I/O. Knows calls only by counting those that a worker holds.
+#pragma once
+#include <array>
+#include <string>
+
+#include "base/limits.h"
+#include "base/slab.h"
+#include "base/timer_wheel.h"
+#include "core/ports.h"
+#include "core/records.h"
+
+namespace hearth {
+
+// What the pool tells its dispatcher. Never called from inside a WorkerLink call.
+class PoolOwner {
+ public:
+  virtual ~PoolOwner() = default;
+  // A ready worker of the current revision can take calls.
+  virtual void on_worker_has_room(Worker& worker) = 0;
+  // No worker of the function is ready or on its way, and function.failure says why.
+  virtual void on_start_failed(Function& function) = 0;
+  // The worker takes no new calls any more: what waits in it is to be called back.
+  virtual void on_worker_retired(Worker& worker) = 0;
+  // Its oldest call takes so long that what waits behind it is better called back.
+  virtual void on_worker_stalled(Worker& worker) = 0;
+};
+
+struct PoolStats {
+  uint64_t starts = 0;
+  uint64_t exits = 0;
+  uint64_t kills = 0;
+  uint64_t start_failures = 0;
+  uint64_t evictions = 0;
+  uint64_t budget_refusals = 0;
+  uint64_t violations = 0;
+  uint64_t pool_hits = 0;    // a parked worker was there when a function needed one
+  uint64_t pool_misses = 0;
+  uint64_t memory_charged = 0;
+};
+
+inline constexpr uint64_t kParkedCharge = mebibytes(32);  // of a generic worker in the memory budget
+
+class WorkerPool {
+ public:
+  WorkerPool(PoolOwner& owner, WorkerLink& link, TimerWheel& timers, const Clock& clock, const Limits& limits);
+  ~WorkerPool();
+
+  // How many generic workers of a runtime are kept parked; 0 until set. Starts what is missing.
+  void set_parked_target(Runtime runtime, uint32_t count);
+
+  // A call waits and no worker has room: starts one if none is on its way, else looks again every kScaleInterval.
+  void ensure(Function& function);
+  // Starts up to `count` workers within every limit; returns how many.
+  uint32_t start_workers(Function& function, uint32_t count);
+
+  // Events, after the dispatcher has dealt with the calls.
+  void on_parked(Worker& worker);
+  void on_ready(Worker& worker, uint32_t init_us);
+  void on_init_failed(Worker& worker, std::string_view error_json);
+  void on_pong(Worker& worker, uint16_t sequence);
+  // Removes the worker. Its calls must be gone. May start others (workers_min, waiting calls). `code` and `detail`: what a call would have
+  // ended with; a start that failed is answered with them.
+  void on_exit(Worker& worker, const WorkerExit& exit, Code code, std::string detail);
+
+  // The worker has answered or handed back a call: idle, retired or still busy?
+  void settle(Worker& worker);
+  // No new calls; leaves when it holds none. `at_once_if_stuck`: a call's deadline has passed in it.
+  void retire(Worker& worker, bool stuck);
+  void kill(Worker& worker, Code code, std::string detail);
+  // Every worker of the function retires, but those that run `keep`.
+  void retire_others(Function& function, const FunctionSpecPtr& keep);
+  // Kills everything; no worker is started any more.
+  void close();
+
+  Worker* find(WorkerId id) { return workers_.find(id); }
+  void busy(Worker& worker);         // it has got a call: no candidate for idling
+  void watch_stall(Worker& worker);  // it has got a call that waits behind another
+  uint32_t capacity(const Worker& worker, MonotonicTime now) const;  // calls that it may hold now, prefetch included
+  // Its oldest call has run for so long that nothing more is to wait behind it.
+  bool stalled(const Worker& worker, MonotonicTime now) const;
+  const PoolStats& stats() const { return stats_; }
+  uint32_t workers() const { return workers_.size(); }
+  uint32_t parked(Runtime runtime) const { return static_cast<uint32_t>(parked_[index(runtime)].size()); }
+  template <class F>
+  void each(F&& f) {
+    workers_.each([&](WorkerId, Worker& worker) { f(worker); });
+  }
+  void start_minimum(Function& function);
+  // See Dispatcher::check_invariants.
+  void check_invariants();
+
+ private:
+  friend struct Worker;
+  friend struct Function;
+  static size_t index(Runtime runtime) { return static_cast<size_t>(runtime); }
+
+  Worker* make(Runtime runtime, uint64_t charge);
+  enum class Slot : uint8_t { has_one, needs_one };
+  bool afford(uint64_t charge, Slot slot, const Function* for_function);
+  bool evictable(const Worker& worker, const Function* for_function) const;
+  void evict_one(const Function* for_function);
+  bool reuse(Worker& booting, const FunctionSpecPtr& spec);
+  void boot_failed(Runtime runtime);
+  void look_again(Function& function);
+  void bind(Worker& worker, Function& function);
+  void uncount(Worker& worker);
+  void leave_function(Worker& worker);
+  void set_state(Worker& worker, Worker::State state);
+  void stop(Worker& worker);
+  void replenish();
+  void start_failed(Function& function, Code code, std::string payload, std::string detail);
+  void worker_timer(Worker& worker);
+  void idle_timer(Worker& worker);
+  nanoseconds stall_time(const Function& function) const;
+  void scale(Function& function);
+  bool start_one(Function& function);
+  void arm(Worker& worker, nanoseconds after);
+
+  PoolOwner& owner_;
+  WorkerLink& link_;
+  TimerWheel& timers_;
+  const Clock& clock_;
+  const Limits limits_;
+  Slab<Worker, WorkerId> workers_;
+  std::array<IntrusiveList<Worker, InParked>, kRuntimeCount> parked_;
+  std::array<uint32_t, kRuntimeCount> parked_target_{};
+  std::array<uint32_t, kRuntimeCount> parked_booting_{};  // generic, on their way
+  std::array<uint32_t, kRuntimeCount> boot_failures_{};
+  std::array<MonotonicTime, kRuntimeCount> boot_retry_{};
+  Timer replenish_timer_;
+  uint64_t budget_;
+  bool closed_ = false;
+  PoolStats stats_;
+};
+
+}  // namespace hearth
