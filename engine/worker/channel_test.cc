@@ -1,0 +1,144 @@
+#include "worker/channel.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include <string>
+#include <vector>
+
+#include "tests/catch.h"
+
+using namespace hearth;
+using namespace hearth::worker;
+
+namespace {
+
+struct Rig final : Channel::Owner {
+  Rig() {
+    int fds[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
+    far.reset(fds[1]);
+    REQUIRE(channel.open(UniqueFd(fds[0])));
+  }
+  ~Rig() override { channel.close(); }
+
+  bool on_frame(Channel&, const Frame& frame) override {
+    types.push_back(frame.header.type);
+    payloads.emplace_back(frame.payload);
+    return true;
+  }
+  void on_broken(Channel&, std::string_view what) override { broken = what; }
+  void on_closed(Channel& c) override {
+    closed = true;
+    c.close();
+  }
+  void on_batch_end() override { ++batches; }
+  void on_dirty(Channel&) override { ++dirty; }
+
+  CallFrame call(uint32_t slot, std::string_view payload) {
+    CallFrame frame;
+    frame.id = {slot, 1};
+    frame.payload = payload;
+    return frame;
+  }
+  // Everything that the worker's side can read now.
+  std::string read_far() {
+    std::string all;
+    char bytes[65'536];
+    for (ssize_t n; (n = ::recv(far.get(), bytes, sizeof bytes, MSG_DONTWAIT)) > 0;) all.append(bytes, static_cast<size_t>(n));
+    return all;
+  }
+  void write_far(std::string_view bytes) { REQUIRE(::send(far.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size())); }
+
+  SystemClock clock;
+  Loop loop{clock};
+  BufferPool buffers{64 << 20};
+  std::string read_buffer = std::string(65'536 * 4, '\0');
+  UniqueFd far;
+  Channel channel{loop, buffers, *this, read_buffer, 0};
+  std::vector<FrameType> types;
+  std::vector<std::string> payloads;
+  std::string broken;
+  bool closed = false;
+  int batches = 0;
+  int dirty = 0;
+};
+
+std::string frame_bytes(FrameType type, std::string_view payload, uint8_t flags = 0) {
+  std::string bytes(kHeaderSize, '\0');
+  encode_header(bytes.data(), {static_cast<uint32_t>(payload.size()), type, flags, 0, {1, 1}});
+  return bytes.append(payload);
+}
+
+}  // namespace
+
+TEST_CASE("calls of one turn go out with one write in order") {
+  Rig rig;
+  rig.channel.send_call(rig.call(1, "aa"));
+  rig.channel.send_call(rig.call(2, "b"));
+  CHECK(rig.dirty == 1);
+  CHECK_FALSE(rig.channel.any_byte_sent({1, 1}));
+  rig.channel.flush();
+  CHECK(rig.channel.any_byte_sent({1, 1}));
+  CHECK(rig.channel.any_byte_sent({2, 1}));
+  const std::string bytes = rig.read_far();
+  REQUIRE(bytes.size() == 2 * (kHeaderSize + kCallFixedSize) + 3);
+  const FrameHeader second = decode_header(bytes.data() + kHeaderSize + kCallFixedSize + 2);
+  CHECK(second.id == InvocationId{2, 1});
+  CHECK(bytes.back() == 'b');
+}
+
+TEST_CASE("a large event goes out part by part as the worker reads and others wait behind it") {
+  Rig rig;
+  const std::string large(3'000'000, 'x');
+  rig.channel.send_call(rig.call(1, large));
+  rig.channel.send_call(rig.call(2, "tail"));
+  rig.channel.flush();
+  CHECK_FALSE(rig.channel.any_byte_sent({2, 1}));
+  CHECK(rig.buffers.bytes_taken() < 1'200'000);
+  std::string all;
+  for (int i = 0; i < 10'000 && !rig.channel.any_byte_sent({2, 1}); ++i) {
+    all += rig.read_far();
+    rig.loop.step(milliseconds(10));
+  }
+  all += rig.read_far();
+  std::string event;
+  std::string_view rest = all;
+  std::vector<uint32_t> order;
+  while (!rest.empty()) {
+    const FrameHeader h = decode_header(rest.data());
+    CHECK(h.length <= kPartMax + kCallFixedSize);
+    const size_t skip = h.type == FrameType::call ? kCallFixedSize : 0;
+    order.push_back(h.id.slot);
+    if (h.id.slot == 1) event += rest.substr(kHeaderSize + skip, h.length - skip);
+    rest.remove_prefix(kHeaderSize + h.length);
+  }
+  CHECK(event == large);
+  CHECK(std::is_sorted(order.begin(), order.end()));
+  CHECK(order.back() == 2);
+}
+
+TEST_CASE("frames are put together from any pieces") {
+  Rig rig;
+  const std::string bytes = frame_bytes(FrameType::log, "hello\n") + frame_bytes(FrameType::pong, "") + frame_bytes(FrameType::log, std::string(60'000, 'y'));
+  for (size_t at = 0; at < bytes.size(); at += 7'001) {
+    rig.write_far(std::string_view(bytes).substr(at, 7'001));
+    rig.loop.step(milliseconds(50));
+  }
+  REQUIRE(rig.types.size() == 3);
+  CHECK(rig.payloads[0] == "hello\n");
+  CHECK(rig.payloads[2].size() == 60'000);
+  CHECK(rig.broken.empty());
+}
+
+TEST_CASE("bytes that are no frame are told and end of file too") {
+  Rig rig;
+  rig.write_far(std::string(64, '\xFF'));
+  rig.loop.step(milliseconds(50));
+  CHECK_FALSE(rig.broken.empty());
+  Rig other;
+  other.far.reset();
+  other.loop.step(milliseconds(50));
+  CHECK(other.closed);
+}

@@ -1,0 +1,235 @@
+#include "worker/workers.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <cstring>
+
+#include "worker/init_json.h"
+
+namespace hearth::worker {
+namespace {
+
+constexpr size_t kReadBuffer = 512 * 1024;          // a full prefetch window of replies, and the begin of one more
+constexpr milliseconds kClosedGrace{100};           // from a closed channel to the kill, for the exit to be told with its own status
+
+}  // namespace
+
+Workers::Process::Process(Workers& workers, WorkerId worker, const Limits& limits)
+    : id(worker), channel(workers.loop_, workers.buffers_, workers, workers.read_buffer_, worker.slot), out(limits.log_line_max),
+      err(limits.log_line_max), rate(limits.log_rate, limits.log_burst), owner(&workers) {}
+
+Workers::Workers(Loop& loop, BufferPool& buffers, const Limits& limits, FunctionLogSink& function_log, Log log)
+    : loop_(loop), buffers_(buffers), limits_(limits), function_log_(function_log), log_(log), read_buffer_(kReadBuffer, '\0'),
+      processes_(limits.workers_max), launcher_(loop, *this, log) {
+  dirty_.reserve(limits.workers_max);
+  loop.at_turn_end(Callback<void()>::to<&Workers::flush>(this));
+}
+
+Workers::~Workers() = default;
+
+Status Workers::open(const sandbox::SpawnerConfig& config, Callback<void(std::string_view)> on_lost) {
+  on_lost_ = on_lost;
+  return launcher_.open(config);
+}
+
+Workers::Process* Workers::find(WorkerId id) const {
+  Process* process = at(id.slot);
+  if (process != nullptr && process->id == id) return process;
+  return exiting_ != nullptr && exiting_->id == id ? exiting_ : nullptr;
+}
+
+// ---- WorkerLink
+
+void Workers::start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) {
+  auto process = std::make_unique<Process>(*this, worker, limits_);
+  process->runtime = runtime;
+  process->spec = spec;
+  HEARTH_ASSERT(processes_[worker.slot] == nullptr);
+  processes_[worker.slot] = std::move(process);
+  const bool native = runtime == Runtime::native;
+  launcher_.spawn(worker, static_cast<uint32_t>(runtime), spec != nullptr ? spec->memory_bytes : 0,
+                  native ? std::string_view(spec->code_sha256) : std::string_view(), native ? std::string_view(spec->handler) : std::string_view());
+}
+
+void Workers::bind(WorkerId worker, const FunctionSpecPtr& spec) {
+  Process* process = find(worker);
+  if (process == nullptr) return;
+  process->spec = spec;
+  if (process->runtime == Runtime::native) {
+    send_init(*process);  // the code has been there since it was started
+  } else {
+    launcher_.assign(worker, spec->memory_bytes, spec->code_sha256);
+  }
+}
+
+void Workers::send_init(Process& process) {
+  const std::string json = init_json(*process.spec, process.root, limits_);
+  process.channel.send_control(FrameType::init, {}, 0, json);
+}
+
+void Workers::send(WorkerId worker, CallFrame&& call) {
+  Process* process = find(worker);
+  HEARTH_ASSERT(process != nullptr);
+  ++stats_.calls_sent;
+  process->channel.send_call(call);
+}
+
+void Workers::cancel(WorkerId worker, InvocationId call) {
+  if (Process* process = find(worker)) process->channel.send_control(FrameType::cancel, call, 0);
+}
+
+void Workers::recall(WorkerId worker, InvocationId call) {
+  if (Process* process = find(worker)) process->channel.send_control(FrameType::recall, call, 0);
+}
+
+void Workers::ping(WorkerId worker, uint16_t sequence) {
+  if (Process* process = find(worker)) process->channel.send_control(FrameType::ping, {}, sequence);
+}
+
+void Workers::stop(WorkerId worker) {
+  Process* process = find(worker);
+  if (process == nullptr) return;
+  process->stopping = true;
+  process->channel.send_control(FrameType::stop, {}, 0);
+  loop_.timers().arm(process->timer, loop_.now() + limits_.stop_grace, Callback<void()>::to<&Process::on_timer>(process));
+}
+
+void Workers::kill(WorkerId worker) { launcher_.kill(worker); }
+
+std::string_view Workers::log_tail(WorkerId worker, InvocationId call) {
+  Process* process = find(worker);
+  if (process == nullptr) return {};
+  // What the call wrote to fd 1 and 2 directly may still be in the pipes.
+  read_pipe(*process, process->out, LogTail::kSize * 4);
+  read_pipe(*process, process->err, LogTail::kSize * 4);
+  return process->tail.view(call);
+}
+
+bool Workers::any_byte_sent(WorkerId worker, InvocationId call) const {
+  const Process* process = find(worker);
+  return process == nullptr || process->channel.any_byte_sent(call);
+}
+
+uint64_t Workers::memory_peak(WorkerId worker) const {
+  const Process* process = find(worker);
+  if (process == nullptr || process->pid == 0) return 0;
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/%d/status", process->pid);
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return 0;
+  char text[4096];
+  const ssize_t n = ::read(fd.get(), text, sizeof text - 1);
+  if (n <= 0) return 0;
+  text[n] = '\0';
+  const char* line = std::strstr(text, "VmHWM:");
+  unsigned long kib = 0;
+  return line != nullptr && std::sscanf(line, "VmHWM: %lu kB", &kib) == 1 ? kibibytes(kib) : 0;
+}
+
+void Workers::flush() {
+  if (events_ != nullptr) events_->deliver();
+  for (size_t i = 0; i < dirty_.size(); ++i) {
+    if (Process* process = find(dirty_[i])) process->channel.flush();
+  }
+  dirty_.clear();
+}
+
+void Workers::on_dirty(Channel& channel) {
+  if (const Process* process = at(channel.index())) dirty_.push_back(process->id);
+}
+
+// ---- the spawner's word
+
+void Workers::on_spawned(Spawned&& spawned) {
+  Process* process = find(spawned.worker);
+  if (process == nullptr) return;
+  if (spawned.error != 0) {
+    WorkerExit exit;
+    exit.start_failed = true;
+    exit.detail = fmt::format("{}: {}", spawned.detail, std::strerror(spawned.error));
+    log_.error("worker", "a {} worker could not be started: {}", runtime_name(process->runtime), exit.detail);
+    if (spawned.channel.valid() || spawned.error == EMFILE) launcher_.kill(spawned.worker);
+    gone(*process, exit);
+    return;
+  }
+  process->pid = spawned.pid;
+  process->root = spawned.detail.empty() ? "/var/task" : spawned.detail;
+  if (Status opened = process->channel.open(std::move(spawned.channel)); !opened) violation(*process, opened.error().detail);
+  open_pipe(*process, process->out, std::move(spawned.out));
+  open_pipe(*process, process->err, std::move(spawned.err));
+}
+
+void Workers::on_assigned(WorkerId worker, int error, std::string_view detail) {
+  Process* process = find(worker);
+  if (process == nullptr) return;
+  if (error != 0) {
+    log_.error("worker", "the code of '{}' could not be mounted: {}: {}", process->spec->name, detail, std::strerror(error));
+    violation(*process, fmt::format("its code could not be mounted: {}: {}", detail, std::strerror(error)));
+    return;
+  }
+  if (!detail.empty()) process->root = detail;
+  send_init(*process);
+  process->channel.flush();
+}
+
+void Workers::on_exited(WorkerId worker, int wait_status, bool by_request, bool out_of_memory) {
+  Process* process = find(worker);
+  if (process == nullptr) return;
+  // Its last words count: what it answered before it ended is an answer.
+  if (!process->given_up) process->channel.drain(limits_.reply_max + kReadBuffer);
+  WorkerExit exit;
+  exit.wait_status = wait_status;
+  exit.killed_by_engine = by_request;
+  exit.out_of_memory = out_of_memory;
+  gone(*process, exit);
+}
+
+void Workers::gone(Process& process, const WorkerExit& exit) {
+  read_pipe(process, process.out, LogTail::kSize * 64);
+  read_pipe(process, process.err, LogTail::kSize * 64);
+  const auto rest = [&](std::string_view line, bool continued) { log_line(process, process.channel.head(), LineLevel::plain, line, continued); };
+  process.out.lines.end(rest);
+  process.err.lines.end(rest);
+  tell_dropped(process);
+  const WorkerId id = process.id;
+  // Out of its slot first: the core may start another worker there while it hears of this one's end.
+  const std::unique_ptr<Process> held = std::move(processes_[id.slot]);
+  Process* before = std::exchange(exiting_, held.get());
+  events_->on_worker_exit(id, exit);
+  exiting_ = before;
+  held->channel.close();
+  events_->deliver();
+}
+
+void Workers::on_spawner_lost(std::string_view detail) {
+  log_.error("spawner", "{}", detail);
+  WorkerExit exit;
+  exit.lost = true;
+  exit.detail = detail;
+  for (size_t slot = 0; slot < processes_.size(); ++slot) {
+    if (processes_[slot] == nullptr) continue;
+    if (!processes_[slot]->given_up) processes_[slot]->channel.drain(limits_.reply_max);
+    if (processes_[slot] != nullptr) gone(*processes_[slot], exit);
+  }
+  if (on_lost_) on_lost_(detail);
+}
+
+void Workers::on_grace_over(Process& process) {
+  if (process.stopping) {
+    launcher_.kill(process.id);
+  } else {
+    violation(process, "it closed its channel");
+    events_->deliver();
+  }
+}
+
+void Workers::violation(Process& process, std::string_view what) {
+  if (process.given_up) return;
+  process.given_up = true;
+  log_.warning("worker", "a worker of '{}' broke the protocol: {}", process.spec != nullptr ? process.spec->name : "-", what);
+  events_->on_violation(process.id, what);
+}
+
+}  // namespace hearth::worker

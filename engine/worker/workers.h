@@ -1,0 +1,143 @@
+// The core's WorkerLink over real processes: one Process a worker, with its channel, its log pipes and its place at the spawner.
+// Loop thread only.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "core/ports.h"
+#include "loop/loop.h"
+#include "loop/poll.h"
+#include "worker/channel.h"
+#include "worker/function_log.h"
+#include "worker/launcher.h"
+#include "worker/line_splitter.h"
+
+namespace hearth::worker {
+
+struct WorkersStats {  // only grow
+  uint64_t frames_in = 0;
+  uint64_t calls_sent = 0;
+  uint64_t log_lines = 0;
+  uint64_t log_lines_dropped = 0;
+};
+
+class Workers final : public WorkerLink, private Channel::Owner, private Launcher::Owner {
+ public:
+  // All references must outlive this.
+  Workers(Loop& loop, BufferPool& buffers, const Limits& limits, FunctionLogSink& function_log, Log log);
+  ~Workers() override;
+
+  // The core that hears what happens. To be set before the first start().
+  void attach(WorkerEvents& events) { events_ = &events; }
+  // Starts the spawner; blocks until it is ready. `on_lost` runs once if it dies, after every worker's exit was told.
+  Status open(const sandbox::SpawnerConfig& config, Callback<void(std::string_view)> on_lost);
+
+  // WorkerLink
+  void start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) override;
+  void bind(WorkerId worker, const FunctionSpecPtr& spec) override;
+  void send(WorkerId worker, CallFrame&& call) override;
+  void cancel(WorkerId worker, InvocationId call) override;
+  void recall(WorkerId worker, InvocationId call) override;
+  void ping(WorkerId worker, uint16_t sequence) override;
+  void stop(WorkerId worker) override;
+  void kill(WorkerId worker) override;
+  std::string_view log_tail(WorkerId worker, InvocationId call) override;
+  bool any_byte_sent(WorkerId worker, InvocationId call) const override;
+  uint64_t memory_peak(WorkerId worker) const override;
+
+  // Writes what is queued for every worker. At the end of each turn.
+  void flush();
+
+  const Launcher& launcher() const { return launcher_; }
+  const WorkersStats& stats() const { return stats_; }
+  // `visit(pid, spec or null)` for each living worker.
+  template <class F>
+  void each(F&& visit) const;
+
+ private:
+  struct Pipe {
+    explicit Pipe(size_t line_max) : lines(line_max) {}
+    Workers* owner = nullptr;
+    uint32_t slot = 0;
+    UniqueFd fd;
+    Poll poll;
+    LineSplitter lines;
+    void on_poll(int events);
+  };
+  struct Process {
+    Process(Workers& owner, WorkerId worker, const Limits& limits);
+    WorkerId id;
+    Runtime runtime = Runtime::python3;
+    FunctionSpecPtr spec;
+    Channel channel;
+    Pipe out;
+    Pipe err;
+    RateLimit rate;
+    LogTail tail;
+    int pid = 0;
+    std::string root;           // where the worker sees its code
+    bool hello = false;
+    bool given_up = false;      // a violation was told: nothing of it is read any more
+    bool stopping = false;
+    Timer timer;                // grace after STOP, or after its channel closed
+    Timer marker;               // tells of dropped lines when no line follows
+    Workers* owner;
+    void on_timer() { owner->on_grace_over(*this); }
+    void on_marker() { owner->tell_dropped(*this); }
+  };
+
+  // Channel::Owner
+  bool on_frame(Channel& channel, const Frame& frame) override;
+  void on_broken(Channel& channel, std::string_view what) override;
+  void on_closed(Channel& channel) override;
+  void on_batch_end() override;
+  void on_dirty(Channel& channel) override;
+  // Launcher::Owner
+  void on_spawned(Spawned&& spawned) override;
+  void on_assigned(WorkerId worker, int error, std::string_view detail) override;
+  void on_exited(WorkerId worker, int wait_status, bool by_request, bool out_of_memory) override;
+  void on_spawner_lost(std::string_view detail) override;
+
+  Process* find(WorkerId id) const;
+  Process* at(uint32_t slot) const { return slot < processes_.size() ? processes_[slot].get() : nullptr; }
+  bool on_reply(Process& process, const Frame& frame);
+  bool on_chunk(Process& process, const Frame& frame);
+  bool gather(Process& process, OpenCall& call, std::string_view part);
+  bool finish_reply(Process& process, OpenCall& call, std::string_view payload);
+  void on_log(Process& process, const Frame& frame);
+  void violation(Process& process, std::string_view what);
+  void gone(Process& process, const WorkerExit& exit);
+  void send_init(Process& process);
+  void on_grace_over(Process& process);
+  void open_pipe(Process& process, Pipe& pipe, UniqueFd fd);
+  void read_pipe(Process& process, Pipe& pipe, size_t most);
+  void log_line(Process& process, const OpenCall* call, LineLevel level, std::string_view text, bool continued);
+  void tell_dropped(Process& process);
+
+  Loop& loop_;
+  BufferPool& buffers_;
+  const Limits& limits_;
+  FunctionLogSink& function_log_;
+  Log log_;
+  WorkerEvents* events_ = nullptr;
+  Callback<void(std::string_view)> on_lost_;
+  std::string read_buffer_;
+  std::vector<std::unique_ptr<Process>> processes_;  // by slot
+  Process* exiting_ = nullptr;                       // answers the core's questions while its exit is told
+  std::vector<WorkerId> dirty_;
+  std::vector<Buffer> delivered_;                    // large replies, until their batch was delivered
+  Launcher launcher_;
+  WorkersStats stats_;
+};
+
+template <class F>
+void Workers::each(F&& visit) const {
+  for (const auto& process : processes_) {
+    if (process != nullptr && process->pid != 0) visit(process->pid, process->spec);
+  }
+}
+
+}  // namespace hearth::worker
