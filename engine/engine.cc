@@ -1,0 +1,310 @@
+// The wiring: the one place that knows everything. Parts are made in order and destroyed in reverse.
+#include "engine.h"
+
+#include <fmt/core.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "api/control_api.h"
+#include "api/front.h"
+#include "core/dispatcher.h"
+#include "engine_view.h"
+#include "function_log_bridge.h"
+#include "http/server.h"
+#include "loop/mailbox.h"
+#include "sandbox/probe.h"
+#include "spawner_config.h"
+#include "store/store_thread.h"
+#include "worker/workers.h"
+
+namespace hearth {
+namespace {
+
+constexpr size_t kMailboxMax = 4'096;
+
+// limits.memory_budget: three quarters of the machine, unless it is named.
+Limits with_budget(Limits limits) {
+  struct sysinfo machine {};
+  if (limits.memory_budget == 0 && ::sysinfo(&machine) == 0) {
+    limits.memory_budget = static_cast<uint64_t>(machine.totalram) * machine.mem_unit / 4 * 3;
+  }
+  return limits;
+}
+
+RuntimeSet runtime_set(const std::vector<RuntimeInfo>& runtimes) {
+  RuntimeSet set{};
+  for (const RuntimeInfo& info : runtimes) set[static_cast<size_t>(info.runtime)] = info.usable();
+  return set;
+}
+
+StoreThread::Options store_options(const Config& config, const Limits& limits, const std::vector<RuntimeInfo>& runtimes) {
+  StoreThread::Options options;
+  options.state_folder = config.state_dir;
+  options.limits = limits;
+  options.runtimes = runtime_set(runtimes);
+  return options;
+}
+
+// The mode in which the spawner is to run; `auto` is decided by trying.
+Result<sandbox::Mode> decide_mode(const EngineOptions& options) {
+  switch (options.config.sandbox.mode) {
+    case SandboxMode::strict: return sandbox::Mode::kStrict;
+    case SandboxMode::user: return sandbox::Mode::kUser;
+    case SandboxMode::degraded:
+      if (!options.config.sandbox.allow_degraded) {
+        return Error{Code::sandbox_unavailable, "sandbox.mode is degraded, which hearth.yaml has to permit: set sandbox.allow_degraded: true"};
+      }
+      return sandbox::Mode::kDegraded;
+    case SandboxMode::off:
+      if (!options.off_is_understood) {
+        return Error{Code::sandbox_unavailable, "sandbox.mode is off: functions would run unconfined; add --i-know-this-is-unsafe if that is meant"};
+      }
+      return sandbox::Mode::kOff;
+    case SandboxMode::automatic: break;
+  }
+  const sandbox::ProbeReport report = HEARTH_TRY(sandbox::probe());
+  return sandbox::choose_mode(report, options.config.sandbox.allow_degraded ? sandbox::AllowDegraded::kYes : sandbox::AllowDegraded::kNo);
+}
+
+Status make_state_folder(const std::string& path) {
+  if (path.empty() || path.front() != '/') return Error{Code::state_unusable, fmt::format("'{}' is not an absolute path", path)};
+  for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
+    const std::string part = path.substr(0, at);
+    const bool last = at == std::string::npos;
+    if (::mkdir(part.c_str(), last ? 0700 : 0755) != 0 && errno != EEXIST) {
+      return Error{Code::state_unusable, fmt::format("{}: {}", part, std::strerror(errno))};
+    }
+    if (last) break;
+  }
+  if (::chmod(path.c_str(), 0700) != 0) return Error{Code::state_unusable, fmt::format("{}: {}", path, std::strerror(errno))};
+  if (::mkdir((path + "/code").c_str(), 0755) != 0 && errno != EEXIST) {
+    return Error{Code::state_unusable, fmt::format("{}/code: {}", path, std::strerror(errno))};
+  }
+  return ok();
+}
+
+}  // namespace
+
+struct Engine::Parts {
+  Parts(EngineOptions opts, std::vector<RuntimeInfo> found)
+      : options(std::move(opts)), limits(with_budget(options.config.limits)), runtimes(std::move(found)),
+        log(options.log_sink, options.config.log_level), loop(clock), mailbox(loop, kMailboxMax), buffers(limits.buffers_max),
+        store(mailbox, clock, log, store_options(options.config, limits, runtimes)), function_log(clock),
+        workers(loop, buffers, limits, function_log, log), dispatcher(workers, loop.timers(), clock, buffers, limits) {}
+  ~Parts();
+
+  Status open();
+  Status start_sandbox();
+  Status start_store();
+  Status start_http();
+  void on_spawner_lost(std::string_view detail);
+  void on_change(const FunctionChange& change);
+  void drain();
+  void on_drained();
+  void on_drain_deadline();
+  void check_drained();
+  void finish(End how);
+  void append_metrics(MetricsText& out) { status->append_metrics(out); }
+  api::Readiness readiness() const;
+
+  EngineOptions options;
+  const Limits limits;
+  const std::vector<RuntimeInfo> runtimes;
+  Log log;
+  SystemClock clock;
+  Loop loop;
+  Mailbox mailbox;
+  BufferPool buffers;
+  StoreThread store;
+  FunctionLogBridge function_log;
+  worker::Workers workers;
+  Dispatcher dispatcher;
+  std::unique_ptr<EngineStatus> status;
+  std::unique_ptr<api::Front> front;
+  std::unique_ptr<http::Server> server;
+  std::unique_ptr<api::ControlApi> control;
+  std::string address;
+  std::string functions_address;
+  bool opened = false;
+  bool draining = false;
+  bool connections_gone = false;
+  End end = End::stopped;
+  Timer drain_timer;
+  Timer drain_check;
+};
+
+Engine::Parts::~Parts() {
+  drain_timer.disarm();
+  drain_check.disarm();
+  dispatcher.close();
+  dispatcher.deliver();
+  // Workers end within the spawner's time; their exits are heard so that nothing is left behind when we return.
+  for (int i = 0; opened && end != End::spawner_lost && dispatcher.pool().workers() != 0 && i < 500; ++i) loop.step(milliseconds(10));
+  if (server) server->close_all();
+  store.stop();
+  mailbox.discard();
+  server.reset();
+  front.reset();
+  control.reset();
+}
+
+Status Engine::Parts::open() {
+  HEARTH_TRY(make_state_folder(options.config.state_dir));
+  HEARTH_TRY(start_sandbox());
+  if (options.after_spawner) HEARTH_TRY(options.after_spawner(options.config.state_dir));
+  HEARTH_TRY(start_store());
+  opened = true;
+  for (const RuntimeInfo& info : runtimes) {
+    if (!info.usable()) log.warning("runtime", "{} is not available: {}", info.name, info.problem);
+    if (info.usable() && info.runtime == Runtime::python3) dispatcher.pool().set_parked_target(Runtime::python3, limits.pool_python);
+    if (info.usable() && info.runtime == Runtime::nodejs) dispatcher.pool().set_parked_target(Runtime::nodejs, limits.pool_node);
+  }
+  if (options.http) HEARTH_TRY(start_http());
+  return ok();
+}
+
+Status Engine::Parts::start_sandbox() {
+  const sandbox::Mode mode = HEARTH_TRY(decide_mode(options));
+  const std::string shims = HEARTH_TRY(write_shims(options.config.state_dir));
+  const sandbox::SpawnerConfig config = HEARTH_TRY(spawner_config(options.config, runtimes, shims, mode));
+  workers.attach(dispatcher);
+  HEARTH_TRY(workers.open(config, Callback<void(std::string_view)>::to<&Parts::on_spawner_lost>(this)));
+  const sandbox::ReadyMessage& ready = workers.launcher().ready();
+  log.info("sandbox", "mode {}", mode_name(ready.mode));
+  for (size_t i = 0; i < static_cast<size_t>(sandbox::Layer::kLayersCount); ++i) {
+    const sandbox::LayerState& layer = ready.layers[i];
+    if (layer.on == 0) log.info("sandbox", "layer {} is off: {}", layer_name(static_cast<sandbox::Layer>(i)), layer.reason);
+  }
+  if (ready.mode == sandbox::Mode::kOff) log.warning("sandbox", "functions run UNCONFINED");
+  return ok();
+}
+
+Status Engine::Parts::start_store() {
+  for (const FunctionSpecPtr& spec : HEARTH_TRY(store.open())) {
+    if (!dispatcher.upsert(spec)) log.error("store", "'{}' is left out: limits.functions is reached", spec->name);
+  }
+  function_log.attach(store.logs());
+  store.set_listener([this](const FunctionChange& change) { on_change(change); });
+  store.start();
+  return ok();
+}
+
+void Engine::Parts::on_change(const FunctionChange& change) {
+  if (change.kind == FunctionChange::Kind::removed) {
+    dispatcher.remove(change.name);
+  } else if (!dispatcher.upsert(change.spec)) {
+    log.error("store", "'{}' can't be called: limits.functions is reached", change.name);
+  }
+  dispatcher.deliver();
+}
+
+Status Engine::Parts::start_http() {
+  EngineStatus::Sources sources{loop, dispatcher, workers, buffers, limits, runtimes, options.version, options.config.state_dir, loop.now(), &store.logs()};
+  status = std::make_unique<EngineStatus>(std::move(sources));
+  control = std::make_unique<api::ControlApi>(api::ControlApi::Parts{store, loop, limits, *status});
+  api::Front::Parts parts{dispatcher, buffers, limits, clock};
+  parts.control = control.get();
+  parts.allowed_hosts = options.config.http.allowed_hosts;
+  parts.readiness = Callback<api::Readiness()>::to<&Parts::readiness>(this);
+  front = std::make_unique<api::Front>(std::move(parts));
+  server = std::make_unique<http::Server>(loop, buffers, limits, *front, log, store.folder().spool_path());
+  control->attach(*server);
+  front->attach(*server);
+  front->add_metrics(Callback<void(MetricsText&)>::to<&Parts::append_metrics>(this));
+  address = HEARTH_TRY(server->listen(options.config.listen, false));
+  log.info("http", "listening on http://{}", address);
+  if (!options.config.http.functions_listen.empty()) {
+    functions_address = HEARTH_TRY(server->listen(options.config.http.functions_listen, true));
+    log.info("http", "function URLs also on http://{}", functions_address);
+  }
+  return ok();
+}
+
+api::Readiness Engine::Parts::readiness() const {
+  if (draining) return {false, "the engine is shutting down"};
+  if (end == End::spawner_lost) return {false, "the spawner has ended"};
+  return {};
+}
+
+void Engine::Parts::on_spawner_lost(std::string_view detail) {
+  log.error("engine", "{}: no function can run any more", detail);
+  dispatcher.begin_drain();
+  dispatcher.close();
+  dispatcher.deliver();
+  finish(End::spawner_lost);
+}
+
+// ---- the end
+
+void Engine::Parts::drain() {
+  if (draining) return;
+  draining = true;
+  log.info("engine", "draining: {} calls in flight", dispatcher.stats().in_flight);
+  dispatcher.begin_drain();
+  loop.timers().arm(drain_timer, loop.now() + limits.drain_timeout, Callback<void()>::to<&Parts::on_drain_deadline>(this));
+  if (server) {
+    server->drain(Callback<void()>::to<&Parts::on_drained>(this));
+  } else {
+    connections_gone = true;
+  }
+  check_drained();
+}
+
+void Engine::Parts::on_drained() { connections_gone = true; }
+
+void Engine::Parts::check_drained() {
+  if (connections_gone && dispatcher.idle()) {
+    finish(End::drained);
+    return;
+  }
+  loop.timers().arm(drain_check, loop.now() + milliseconds(5), Callback<void()>::to<&Parts::check_drained>(this));
+}
+
+void Engine::Parts::on_drain_deadline() {
+  log.warning("engine", "{} calls did not end within {} ms (limits.drain_timeout)", dispatcher.stats().in_flight, limits.drain_timeout.count());
+  dispatcher.close();
+  dispatcher.deliver();
+  finish(End::drained);
+}
+
+void Engine::Parts::finish(End how) {
+  if (end != End::spawner_lost) end = how;
+  loop.stop();
+}
+
+// ---- Engine
+
+Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
+  HEARTH_TRY(validate(options.config));
+  std::vector<RuntimeInfo> runtimes = find_runtimes(options.config.runtimes);
+  auto parts = std::make_unique<Parts>(std::move(options), std::move(runtimes));
+  HEARTH_TRY(parts->open());
+  return std::unique_ptr<Engine>(new Engine(std::move(parts)));
+}
+
+Engine::End Engine::run() {
+  if (parts_->end != End::spawner_lost) parts_->loop.run();
+  return parts_->end;
+}
+
+void Engine::step(milliseconds most) { parts_->loop.step(most); }
+void Engine::stop() { parts_->loop.stop(); }
+
+void Engine::drain() {
+  parts_->mailbox.post([parts = parts_.get()] { parts->drain(); });
+}
+
+const std::string& Engine::address() const { return parts_->address; }
+const std::string& Engine::functions_address() const { return parts_->functions_address; }
+sandbox::Mode Engine::sandbox_mode() const { return parts_->workers.launcher().ready().mode; }
+Loop& Engine::loop() { return parts_->loop; }
+InvokePort& Engine::invoke_port() { return parts_->dispatcher; }
+
+}  // namespace hearth

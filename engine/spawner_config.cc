@@ -1,0 +1,117 @@
+#include "spawner_config.h"
+
+#include <fmt/core.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fcntl.h>
+
+#include "base/unique_fd.h"
+#include "runtimes/blob.h"
+#include "sandbox/start.h"
+#include "store/digest.h"
+
+namespace hearth {
+namespace {
+
+// Slot n of a strict sandbox runs as kUidBase + n: a range that no distribution's ranges (subuid, nspawn, DynamicUser) touch.
+constexpr uint32_t kUidBase = 0x70000000;
+constexpr uint64_t kTmpBytes = mebibytes(64);
+constexpr uint32_t kFilesMax = 1'024;
+constexpr uint32_t kTasksMax = 256;
+
+Status write_file(const std::string& path, std::string_view bytes) {
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0444));
+  if (!fd.valid()) return Error{Code::state_unusable, fmt::format("{}: {}", path, std::strerror(errno))};
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t n = ::write(fd.get(), bytes.data() + done, bytes.size() - done);
+    if (n <= 0) return Error{errno == ENOSPC ? Code::disk_full : Code::state_unusable, fmt::format("{}: {}", path, std::strerror(errno))};
+    done += static_cast<size_t>(n);
+  }
+  return ok();
+}
+
+Status make_folder(const std::string& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) {
+    ::chmod(path.c_str(), mode);
+    return ok();
+  }
+  return Error{Code::state_unusable, fmt::format("{}: {}", path, std::strerror(errno))};
+}
+
+template <size_t N>
+Status copy_text(char (&field)[N], std::string_view text, std::string_view what) {
+  if (sandbox::set_text(field, text)) return ok();
+  return Error{Code::config_invalid, fmt::format("{} is longer than {} bytes: {}", what, N - 1, text)};
+}
+
+Status add_runtime(sandbox::SpawnerConfig& config, std::string_view name, std::string_view path, std::initializer_list<std::string_view> args) {
+  sandbox::RuntimeEntry& entry = config.runtimes[config.runtimes_count++];
+  HEARTH_TRY(copy_text(entry.name, name, "the name of a runtime"));
+  HEARTH_TRY(copy_text(entry.path, path, "the path of a runtime"));
+  for (const std::string_view arg : args) {
+    HEARTH_TRY(copy_text(entry.args[entry.args_count++], arg, "an argument of a runtime"));
+  }
+  return ok();
+}
+
+}  // namespace
+
+Result<std::string> write_shims(const std::string& state_dir) {
+  Sha256 digest;
+  for (const auto& file : runtimes::embedded_files()) {
+    digest.update_field(file.path);
+    digest.update_field(file.bytes);
+  }
+  const std::string hash = to_hex(digest.finish());
+  const std::string base = state_dir + "/runtimes";
+  HEARTH_TRY(make_folder(base, 0755));
+  std::error_code ignored;
+  for (const auto& other : std::filesystem::directory_iterator(base, ignored)) {
+    if (other.path().filename() != hash) std::filesystem::remove_all(other.path(), ignored);
+  }
+  const std::string folder = base + "/" + hash;
+  if (std::filesystem::exists(folder, ignored)) return folder;
+  // Complete or absent: the folder gets its name when everything is in it.
+  const std::string staging = folder + ".new";
+  std::filesystem::remove_all(staging, ignored);
+  HEARTH_TRY(make_folder(staging, 0755));
+  for (const auto& file : runtimes::embedded_files()) {
+    const std::string path = staging + "/" + std::string(file.path);
+    HEARTH_TRY(make_folder(path.substr(0, path.rfind('/')), 0755));
+    HEARTH_TRY(write_file(path, file.bytes));
+  }
+  if (::rename(staging.c_str(), folder.c_str()) != 0) {
+    return Error{Code::state_unusable, fmt::format("{}: {}", folder, std::strerror(errno))};
+  }
+  return folder;
+}
+
+Result<sandbox::SpawnerConfig> spawner_config(const Config& config, const std::vector<RuntimeInfo>& runtimes, const std::string& shim_dir,
+                                              sandbox::Mode mode) {
+  sandbox::SpawnerConfig out{};
+  out.mode = mode;
+  out.uid_base = kUidBase;
+  out.slots_max = std::min<uint32_t>(config.limits.workers_max, sandbox::kSlotsMax);
+  out.memory_max = config.limits.function_memory_max;
+  out.tmp_bytes = kTmpBytes;
+  out.nofile = kFilesMax;
+  out.nproc = kTasksMax;
+  HEARTH_TRY(copy_text(out.code_dir, config.state_dir + "/code", "the state folder's path"));
+  HEARTH_TRY(copy_text(out.shim_dir, shim_dir, "the state folder's path"));
+  const auto path_of = [&](Runtime runtime) {
+    const auto found = std::find_if(runtimes.begin(), runtimes.end(), [&](const RuntimeInfo& info) { return info.runtime == runtime; });
+    // A runtime that is not there keeps its place in the table; nothing can be deployed for it, so it is never started.
+    return found != runtimes.end() && found->usable() ? found->real_path : std::string("/nonexistent");
+  };
+  // In the order of the enum Runtime.
+  HEARTH_TRY(add_runtime(out, "python3", path_of(Runtime::python3), {"-I", "/var/runtime/python/bootstrap.py"}));
+  HEARTH_TRY(add_runtime(out, "nodejs", path_of(Runtime::nodejs), {"/var/runtime/node/bootstrap.cjs"}));
+  HEARTH_TRY(add_runtime(out, "native", "", {}));
+  return out;
+}
+
+}  // namespace hearth
