@@ -1,0 +1,352 @@
+'use strict';
+// Hearth's Node worker: started as `/usr/bin/node .../bootstrap.cjs` with the channel on fd 3 (see ../protocol.md).
+// It boots without user code, exercises its own load and call path, says HELLO and is parked until INIT.
+// Syntax stays that of Node 10, except where a feature is looked for first.
+const asyncHooks = require('async_hooks');
+const Module = require('module');
+const { performance } = require('perf_hooks');
+const channel = require('./channel.cjs');
+const calls = require('./calls.cjs');
+const logs = require('./logs.cjs');
+
+const CHANNEL_FD = 3;
+const REPLY_MAX = 6 * 1024 * 1024 + 100; // Lambda's limit, to the byte
+const SLOW_MS = 0.5;
+const TURN_MS = 2; // handlers that never wait let the loop turn this often, so that RECALL and PING are read
+
+let handler = null;
+let perWorker = 1;
+let storage = null; // which call runs, if several do
+let active = new Set();
+let queue = [];
+let current = null; // the executing call, if there is one at most
+let bare = 0; // how many running calls end by their callback or by an empty loop; the channel does not hold the loop meanwhile
+let pumping = false;
+let turnPlanned = false;
+let turnStart = 0;
+let lastMs = 0; // how long the last call took
+let stopping = false;
+let leaving = false;
+let initialising = false;
+
+// ---- calls
+
+// Starts calls while there is room for them. Calls that end at once end inside this loop; the others call it again when they end.
+function pump() {
+  if (pumping || leaving) return;
+  pumping = true;
+  while (active.size < perWorker && queue.length > 0) {
+    const now = performance.now();
+    if (lastMs > SLOW_MS) channel.flush(); // a slow function's next call may be slow as well, and nobody could flush then
+    else channel.flushIfOld(now);
+    if (now - turnStart > TURN_MS) {
+      planTurn();
+      break;
+    }
+    start(queue.shift(), now);
+  }
+  pumping = false;
+  if (active.size === 0 && queue.length === 0) {
+    channel.flush();
+    if (stopping) leave(0);
+  }
+}
+
+function planTurn() {
+  if (turnPlanned) return;
+  turnPlanned = true;
+  channel.flush();
+  // Two hops: an immediate that is set while the loop reads runs before the loop reads again.
+  setImmediate(function () {
+    setImmediate(function () {
+      turnPlanned = false;
+      turnStart = performance.now();
+      pump();
+    });
+  });
+}
+
+function start(call, now) {
+  active.add(call);
+  call.startMs = now;
+  if (storage !== null) storage.run(call, run, call);
+  else run(call);
+}
+
+function run(call) {
+  current = call;
+  let event;
+  if (call.event === '') {
+    event = {};
+  } else {
+    try {
+      event = JSON.parse(call.event);
+    } catch (error) {
+      fail(call, calls.typed('Runtime.UnmarshalError', 'Unable to unmarshal input: ' + error.message));
+      return;
+    }
+    call.event = '';
+  }
+  if (call.extension !== '') setTrace(call);
+  const context = new calls.Context(call, function (error, value) { settle(call, error, value); });
+  call.context = context;
+  let result;
+  try {
+    result = handler(event, context, context.done.bind(context));
+  } catch (error) {
+    fail(call, error);
+    return;
+  }
+  if (result !== null && result !== undefined && typeof result.then === 'function') {
+    result.then(function (value) { succeed(call, value); }, function (error) { fail(call, error); });
+  } else if (result !== undefined && !call.done) {
+    succeed(call, result);
+  } else if (!call.done) {
+    waitForLoop(call); // nothing but its callback can end it now, or an empty loop, as in Lambda
+  }
+}
+
+// The callback style. With callbackWaitsForEmptyEventLoop the reply goes out when the function has nothing pending any more.
+function settle(call, error, value) {
+  if (call.done) return;
+  const waits = call.context.callbackWaitsForEmptyEventLoop && perWorker === 1 && (error === null || error === undefined);
+  if (!waits) {
+    if (error !== null && error !== undefined) fail(call, error);
+    else succeed(call, value);
+    return;
+  }
+  if (call.settled) return;
+  call.settled = true;
+  call.value = value;
+  waitForLoop(call);
+}
+
+function waitForLoop(call) {
+  if (call.bare) return;
+  call.bare = true;
+  if (bare++ === 0) channel.hold(false);
+}
+
+process.on('beforeExit', function () {
+  active.forEach(function (call) {
+    if (call.bare && !call.done) succeed(call, call.value);
+  });
+});
+
+function setTrace(call) {
+  const trace = calls.extra(call, 'traceId');
+  if (typeof trace === 'string') process.env._X_AMZN_TRACE_ID = trace;
+}
+
+function succeed(call, value) {
+  if (call.done) return;
+  let text;
+  try {
+    text = JSON.stringify(value);
+    if (text === undefined) text = 'null';
+  } catch (error) {
+    fail(call, calls.typed('Runtime.MarshalError', 'Unable to stringify response body: ' + error.message));
+    return;
+  }
+  if ((call.flags & channel.HTTP) !== 0 && value instanceof Uint8Array) {
+    text = JSON.stringify({ statusCode: 200, headers: { 'content-type': 'application/octet-stream' }, isBase64Encoded: true,
+      body: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') });
+  }
+  if (text.length * 3 > REPLY_MAX && Buffer.byteLength(text) > REPLY_MAX) {
+    fail(call, calls.typed('Function.ResponseSizeTooLarge',
+      'Response payload size exceeded maximum allowed payload size (' + REPLY_MAX + ' bytes).'));
+    return;
+  }
+  end(call, 0, text);
+}
+
+function fail(call, error) {
+  if (call.done) return;
+  const report = calls.errorObject(error);
+  logs.lines(calls.describe(report), logs.LEVEL_ERROR);
+  end(call, channel.ERROR, JSON.stringify(report));
+}
+
+function end(call, flags, text) {
+  call.done = true;
+  if (call.bare && --bare === 0) channel.hold(true);
+  logs.endOfCall();
+  const now = performance.now();
+  lastMs = now - call.startMs;
+  const sent = channel.reply(call, flags, Math.round(lastMs * 1000), text);
+  if (sent === null) ended(call);
+  else sent.then(function () { ended(call); });
+}
+
+function ended(call) {
+  active.delete(call);
+  if (current === call) current = null;
+  pump();
+}
+
+function executing() {
+  if (storage !== null) return storage.getStore() || null;
+  return current;
+}
+
+// ---- what comes from the engine
+
+const callbacks = {
+  onCall: function (call) { queue.push(call); },
+  onInit: function (text) { init(text); },
+  onRecall: function (slot, generation) {
+    for (let i = 0; i < queue.length; i++) {
+      if (channel.same(queue[i], slot, generation)) {
+        channel.handBack(queue[i]);
+        queue.splice(i, 1);
+        return;
+      }
+    }
+  },
+  onStop: function () { stopping = true; },
+  onTurn: function () {
+    if (!turnPlanned) turnStart = performance.now();
+    if (handler !== null) pump();
+    else if (stopping && !initialising) leave(0);
+  },
+};
+
+async function init(text) {
+  initialising = true;
+  const begin = performance.now();
+  const values = JSON.parse(text);
+  Object.keys(process.env).forEach(function (name) { delete process.env[name]; });
+  Object.assign(process.env, values.environment || {});
+  if (process.env.NODE_PATH) Module._initPaths();
+  logs.configure(values.log_rate || logs.RATE, values.log_burst || logs.BURST);
+  calls.configure(values);
+  const root = values.root || '/var/task';
+  let loaded;
+  try {
+    try {
+      process.chdir(root);
+    } catch (error) {
+      throw calls.typed('Runtime.ImportModuleError', "Unable to enter the function's folder: " + error.message);
+    }
+    loaded = await calls.load(root, values.handler || '');
+  } catch (error) {
+    initFailed(calls.errorObject(error));
+    return;
+  }
+  perWorker = Math.max(1, values.per_worker || 1);
+  if (perWorker > 1 && asyncHooks.AsyncLocalStorage) storage = new asyncHooks.AsyncLocalStorage();
+  logs.endOfCall();
+  const micros = Buffer.alloc(4);
+  micros.writeUInt32LE(Math.round((performance.now() - begin) * 1000), 0);
+  channel.put(channel.READY, 0, 0, channel.NO_CALL, micros);
+  channel.flush();
+  handler = loaded;
+  initialising = false;
+  pump();
+}
+
+function initFailed(report) {
+  logs.lines(calls.describe(report), logs.LEVEL_ERROR);
+  logs.endOfCall();
+  if (report.errorMessage.length > 8192) report.errorMessage = report.errorMessage.slice(0, 8192) + ' (cut)';
+  report.trace = report.trace.map(function (line) { return line.slice(0, 512); });
+  report.stackTrace = [];
+  channel.put(channel.INIT_ERROR, 0, 0, channel.NO_CALL, JSON.stringify(report).slice(0, channel.FRAME_MAX / 3));
+  leave(1);
+}
+
+// ---- ends
+
+// Says everything, exits.
+function leave(status) {
+  if (leaving) return;
+  leaving = true;
+  queue = [];
+  channel.drained(function () { process.exit(status); });
+}
+
+function failEverything(report) {
+  logs.lines(calls.describe(report), logs.LEVEL_ERROR);
+  if (handler === null) {
+    if (initialising) initFailed(report);
+    return;
+  }
+  active.forEach(function (call) {
+    if (call.done) return;
+    call.done = true;
+    logs.endOfCall();
+    channel.reply(call, channel.ERROR, Math.round((performance.now() - call.startMs) * 1000), JSON.stringify(report));
+  });
+  leave(1);
+}
+
+process.on('uncaughtException', function (error) {
+  failEverything(calls.errorObject(error));
+});
+
+process.on('unhandledRejection', function (reason) {
+  const report = calls.errorObject(reason, 'Runtime.UnhandledPromiseRejection');
+  const name = reason instanceof Error ? reason.name + ': ' : '';
+  report.errorMessage = name + report.errorMessage;
+  failEverything(report);
+});
+
+// process.exit() in a handler comes here, and so does our own exit, with nothing left to say.
+process.on('exit', function (status) {
+  if (!leaving) {
+    const message = status ? 'exit status ' + status : 'the handler called exit';
+    if (initialising) {
+      channel.put(channel.INIT_ERROR, 0, 0, channel.NO_CALL,
+        JSON.stringify(calls.errorObject(calls.typed('Runtime.ExitError', 'The module called process.exit while it was loaded: ' + message))));
+    }
+    active.forEach(function (call) {
+      if (call.done) return;
+      call.done = true;
+      logs.endOfCall();
+      const text = 'RequestId: ' + calls.requestIdText(call.requestId) + ' Error: Runtime exited with error: ' + message;
+      channel.reply(call, channel.ERROR, Math.round((performance.now() - call.startMs) * 1000),
+        JSON.stringify(calls.errorObject(calls.typed('Runtime.ExitError', text))));
+    });
+  }
+  channel.flushAtExit();
+});
+
+// ---- boot
+
+// Walks the load and call paths with a dummy function. Frames of this time are thrown away.
+async function exercise() {
+  const file = require.resolve('./exercise.cjs');
+  handler = await calls.load(__dirname, 'exercise.handler');
+  const deadlineUs = performance.now() * 1000 + 1e15;
+  for (const event of ['{"name":"world"}', '{"name":"world"}', '{"print":1}', '{"fail":1}', '[', '']) {
+    queue.push({ slot: 1, generation: 1, flags: 0, deadlineUs: deadlineUs, requestId: '\u0001'.repeat(16), extension: '', event: event,
+      startMs: 0, done: false, context: null, bare: false, settled: false, value: null });
+  }
+  turnStart = performance.now() + 1e6;
+  pump();
+  while (active.size > 0 || queue.length > 0) await null;
+  handler = null;
+  delete require.cache[file];
+  try {
+    await calls.load(__dirname, 'exercise.missing');
+  } catch (error) {
+    calls.errorObject(error);
+  }
+  delete require.cache[file];
+  try {
+    await import('./exercise.mjs');
+  } catch (error) {
+    // a Node without ES modules
+  }
+}
+
+async function boot() {
+  logs.install(executing);
+  await exercise();
+  channel.open(CHANNEL_FD, callbacks);
+  channel.put(channel.HELLO, 0, 0, channel.NO_CALL,
+    JSON.stringify({ protocol: 1, runtime: 'nodejs', version: process.versions.node }));
+  channel.flush();
+}
+
+boot();

@@ -1,0 +1,222 @@
+'use strict';
+// What a handler sees and gives: its context, errors in Lambda's words, and the search for the handler.
+const fs = require('fs');
+const path = require('path');
+const url = require('url');
+const { performance } = require('perf_hooks');
+
+const STACK_MAX = 100; // lines of an error's stack trace
+const MESSAGE_MAX = 262144; // characters of an error's message
+const SHIM_FILES = ['bootstrap.cjs', 'calls.cjs', 'channel.cjs', 'logs.cjs'].map(function (name) { return path.join(__dirname, name); });
+const EXTENSIONS = ['', '.js', '.mjs', '.cjs'];
+
+// performance.now() counts from the start of the process; deadlines are CLOCK_MONOTONIC, and so is hrtime().
+const hrtime = process.hrtime();
+const CLOCK_OFFSET_MS = hrtime[0] * 1000 + hrtime[1] / 1e6 - performance.now();
+
+// The same for every call; set once by configure().
+const shared = { functionName: '', functionVersion: '$LATEST', memoryLimitInMB: '128', logGroupName: '', logStreamName: '', arn: '' };
+
+function configure(init) {
+  shared.functionName = init.function || '';
+  shared.functionVersion = init.version || '$LATEST';
+  shared.memoryLimitInMB = String(init.memory_mb || 128);
+  shared.logGroupName = process.env.AWS_LAMBDA_LOG_GROUP_NAME || '/aws/lambda/' + shared.functionName;
+  shared.logStreamName = process.env.AWS_LAMBDA_LOG_STREAM_NAME || '';
+  shared.arn = init.arn || '';
+}
+
+const kCall = Symbol('call');
+const kFinish = Symbol('finish');
+
+// The handler's second argument. Values are computed when asked for: most handlers ask for none.
+class Context {
+  constructor(call, finish) {
+    this.callbackWaitsForEmptyEventLoop = true;
+    this[kCall] = call;
+    this[kFinish] = finish; // (error, value)
+  }
+  get functionName() { return shared.functionName; }
+  get functionVersion() { return shared.functionVersion; }
+  get memoryLimitInMB() { return shared.memoryLimitInMB; }
+  get logGroupName() { return shared.logGroupName; }
+  get logStreamName() { return shared.logStreamName; }
+  get awsRequestId() { return requestIdText(this[kCall].requestId); }
+  get invokedFunctionArn() { return extra(this[kCall], 'arn') || shared.arn; }
+  get clientContext() { return extra(this[kCall], 'clientContext'); }
+  get identity() { return undefined; }
+  get logger() { return console; }
+  getRemainingTimeInMillis() {
+    return Math.max(0, Math.floor(this[kCall].deadlineUs / 1000 - CLOCK_OFFSET_MS - performance.now()));
+  }
+  done(error, value) { this[kFinish](error, value); }
+  succeed(value) { this[kFinish](null, value); }
+  fail(error) { this[kFinish](error === undefined || error === null ? new Error('handled') : error); }
+  toJSON() {
+    return {
+      callbackWaitsForEmptyEventLoop: this.callbackWaitsForEmptyEventLoop,
+      functionName: this.functionName, functionVersion: this.functionVersion, memoryLimitInMB: this.memoryLimitInMB,
+      logGroupName: this.logGroupName, logStreamName: this.logStreamName, awsRequestId: this.awsRequestId,
+      invokedFunctionArn: this.invokedFunctionArn, clientContext: this.clientContext,
+    };
+  }
+  [Symbol.for('nodejs.util.inspect.custom')]() { return this.toJSON(); }
+}
+
+function requestIdText(raw) {
+  const hex = Buffer.from(raw, 'latin1').toString('hex');
+  return hex.slice(0, 8) + '-' + hex.slice(8, 12) + '-' + hex.slice(12, 16) + '-' + hex.slice(16, 20) + '-' + hex.slice(20);
+}
+
+function extra(call, name) {
+  if (call.extension === '') return undefined;
+  try {
+    return JSON.parse(call.extension)[name];
+  } catch (error) {
+    return undefined;
+  }
+}
+
+// ---- errors
+
+// Error JSON for whatever a handler threw or rejected with: Lambda's `trace`, and `stackTrace` without the line of the message.
+function errorObject(error, kind) {
+  let type = kind, message = '', stack = [];
+  if (isError(error)) {
+    type = kind || String(error.name || 'Error');
+    message = textOf(error.message);
+    stack = textOf(error.stack).split('\n');
+    stack = stack.slice(0, Math.min(STACK_MAX, ownFrames(stack)));
+  } else {
+    type = kind || typeof error;
+    message = error !== null && typeof error === 'object' ? inspect(error) : textOf(error);
+  }
+  if (message.length > MESSAGE_MAX) message = message.slice(0, MESSAGE_MAX) + ' (cut)';
+  const frames = stack.filter(function (line) { return /^\s+at /.test(line); }).map(function (line) { return line.trim(); });
+  return { errorType: type, errorMessage: message, trace: stack, stackTrace: frames };
+}
+
+// How many lines of a stack come before the shim's first frame: it, and what lies below, say nothing to the function's author.
+function ownFrames(stack) {
+  const first = stack.findIndex(function (line) {
+    return /^\s+at /.test(line) && SHIM_FILES.some(function (file) { return line.indexOf(file) >= 0; });
+  });
+  return first < 0 ? stack.length : first;
+}
+
+function isError(value) {
+  return value instanceof Error || (value !== null && typeof value === 'object' && typeof value.message === 'string' && typeof value.stack === 'string');
+}
+
+function textOf(value) {
+  try {
+    return String(value);
+  } catch (error) {
+    return '';
+  }
+}
+
+function inspect(value) {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    return textOf(value);
+  }
+}
+
+function typed(kind, message) {
+  const error = new Error(message);
+  error.name = kind;
+  error.stack = kind + ': ' + message;
+  return error;
+}
+
+function describe(report) {
+  const trace = report.trace.length > 0 ? report.trace.join('\n') : report.errorType + ': ' + report.errorMessage;
+  return '[ERROR] ' + trace;
+}
+
+// ---- loading
+
+// "dir/index.handler" is property `handler` of dir/index, "index.a.b" is property b of a: the first dot of the last path part divides.
+function split(name) {
+  const slash = name.lastIndexOf('/') + 1;
+  const dot = name.indexOf('.', slash);
+  if (dot <= slash || dot === name.length - 1 || name.indexOf('..') >= 0) {
+    throw typed('Runtime.MalformedHandlerName', "Bad handler '" + name + "': it must be FILE.FUNCTION");
+  }
+  return { file: name.slice(0, dot), names: name.slice(dot + 1).split('.') };
+}
+
+function findFile(base) {
+  for (const extension of EXTENSIONS) {
+    try {
+      if (fs.statSync(base + extension).isFile()) return base + extension;
+    } catch (error) {
+      // not this one
+    }
+  }
+  return null;
+}
+
+function isModule(file) {
+  if (file.endsWith('.mjs')) return true;
+  if (!file.endsWith('.js')) return false;
+  for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
+    let text;
+    try {
+      text = fs.readFileSync(path.join(folder, 'package.json'), 'utf8');
+    } catch (error) {
+      if (folder === path.dirname(folder) || path.basename(folder) === 'node_modules') return false;
+      continue;
+    }
+    return /"type"\s*:\s*"module"/.test(text) && JSON.parse(text).type === 'module';
+  }
+}
+
+// Resolves to the handler; rejects with an error whose name is the errorType. CommonJS never goes through import(), which is much slower.
+async function load(root, name) {
+  const target = split(name);
+  const file = findFile(path.resolve(root, target.file));
+  if (file === null) {
+    throw typed('Runtime.ImportModuleError', "Error: Cannot find module '" + target.file + "' in " + root);
+  }
+  let exported;
+  try {
+    exported = isModule(file) ? await import(url.pathToFileURL(file).href) : require(file);
+  } catch (error) {
+    throw loadError(error);
+  }
+  let handler = pick(exported, target.names);
+  if (handler === undefined && exported && exported.default) handler = pick(exported.default, target.names);
+  if (typeof handler !== 'function') {
+    const what = handler === undefined || handler === null ? ' is undefined or not exported' : ' is not a function';
+    throw typed('Runtime.HandlerNotFound', name + what);
+  }
+  return handler;
+}
+
+function loadError(error) {
+  if (error instanceof SyntaxError) {
+    const located = error;
+    located.name = 'Runtime.UserCodeSyntaxError';
+    const place = /^((?:file:\/\/)?\/[^\n]*:\d+)\n/.exec(textOf(error.stack));
+    located.message = 'SyntaxError: ' + error.message + (place ? ' (' + place[1] + ')' : '');
+    return located;
+  }
+  if (isError(error) && (error.code === 'MODULE_NOT_FOUND' || error.code === 'ERR_MODULE_NOT_FOUND')) {
+    error.name = 'Runtime.ImportModuleError';
+    error.message = 'Error: ' + error.message;
+  }
+  return error;
+}
+
+function pick(object, names) {
+  for (const name of names) {
+    if (object === undefined || object === null) return undefined;
+    object = object[name];
+  }
+  return object;
+}
+
+module.exports = { configure, shared, Context, requestIdText, errorObject, typed, describe, load, extra };

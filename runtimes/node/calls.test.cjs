@@ -1,0 +1,30 @@
+'use strict';
+// Units of the Node shim that need no worker: run by plain `node`, of any version.
+const assert = require('assert');
+const fs = require('fs');
+const path = require('path');
+const calls = require('./calls.cjs');
+
+const id = String.fromCharCode.apply(null, Array.from({ length: 16 }, function (unused, i) { return i; }));
+assert.strictEqual(calls.requestIdText(id), '00010203-0405-0607-0809-0a0b0c0d0e0f');
+
+const error = calls.errorObject(new TypeError('no'));
+assert.deepStrictEqual([error.errorType, error.errorMessage, error.trace[0]], ['TypeError', 'no', 'TypeError: no']);
+assert.deepStrictEqual(calls.errorObject({ a: 1 }), { errorType: 'object', errorMessage: '{"a":1}', trace: [], stackTrace: [] });
+assert.strictEqual(calls.errorObject(undefined).errorMessage, 'undefined');
+const hostile = { toString: function () { throw new Error('x'); }, toJSON: function () { throw new Error('y'); } };
+assert.strictEqual(calls.errorObject(hostile).errorMessage, '');
+assert.ok(calls.errorObject(new Error('x'.repeat(1e6))).errorMessage.length < 300000);
+
+for (const name of ['', 'nodot', '.handler', 'a/.handler', 'app.', '../up.handler']) {
+  calls.load(__dirname, name).then(
+    function () { assert.fail(name); },
+    function (problem) { assert.strictEqual(problem.name, 'Runtime.MalformedHandlerName', name); });
+}
+
+// Node 10 must be able to parse every file of the shim; newer operators would keep it from doing so.
+fs.readdirSync(__dirname).filter(function (name) { return name.endsWith('.cjs') && !name.endsWith('.test.cjs'); }).forEach(function (name) {
+  const text = fs.readFileSync(path.join(__dirname, name), 'utf8');
+  assert.ok(!/\?\.[A-Za-z_[(]|\?\?|\bstatic\s*\{|\bthis\.#|\|\|=|&&=|^await /m.test(text), name + ' uses syntax that Node 10 does not know');
+  assert.ok(text.split('\n').length <= 600, name + ' is too long');
+});

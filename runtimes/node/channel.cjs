@@ -1,0 +1,321 @@
+'use strict';
+// The worker's end of the channel (see ../protocol.md): frames in through a net.Socket with one reused buffer, frames out through one
+// reused buffer and one write a turn. One channel a process, so its state is this module's.
+const fs = require('fs');
+const net = require('net');
+const { performance } = require('perf_hooks');
+
+const INIT = 0x01, CALL = 0x02, BODY = 0x03, CANCEL = 0x04, RECALL = 0x05, PING = 0x06, CREDIT = 0x07, STOP = 0x08;
+const HELLO = 0x81, READY = 0x82, INIT_ERROR = 0x83, REPLY = 0x84, CHUNK = 0x85, PONG = 0x86, HANDBACK = 0x87, LOG = 0x88;
+const MORE = 1, ERROR = 2, STREAM = 4, HTTP = 8;
+
+const HEADER_BYTES = 16;
+const CALL_FIXED_BYTES = 24;
+const FRAME_MAX = 131072;
+const REPLY_PART_MAX = 65536;
+const FIRST_CREDIT = 262144;
+const IN_BYTES = 262144;
+const OUT_BYTES = 262144;
+const REPLY_AGE_MS = 0.5; // between calls, unsent bytes older than this are written
+const EXIT_WRITE_MS = 2000; // how long an exiting process tries to get its last words into a full socket
+
+const NO_CALL = { slot: 0, generation: 0 };
+
+let fd = -1;
+let socket = null;
+let handlers = null; // { onCall, onInit, onRecall, onStop, onTurn }
+const out = Buffer.allocUnsafeSlow(OUT_BYTES);
+let outLength = 0;
+let outSince = 0;
+let queuedBytes = 0; // bytes that the socket's own queue holds, after a write that would have blocked
+let rest = null; // the bytes of an incomplete frame
+let partial = null; // a call whose event is still coming, with its parts
+let flushPlanned = false;
+const credits = new Map(); // call -> {left, wake} while its large reply is on its way
+
+function open(channelFd, callbacks) {
+  fd = channelFd;
+  handlers = callbacks;
+  const options = { fd: fd, readable: true, writable: true };
+  const buffer = Buffer.allocUnsafeSlow(IN_BYTES);
+  options.onread = {
+    buffer: buffer,
+    callback: function (size) {
+      receive(buffer, size);
+      return true;
+    },
+  };
+  socket = new net.Socket(options);
+  socket.on('data', function (data) { receive(data, data.length); }); // only Node before 12 comes here
+  socket.on('end', gone);
+  socket.on('close', gone);
+  socket.on('error', gone);
+}
+
+// The engine is gone: nobody reads replies or logs any more, so no exit listener of the function runs either.
+function gone() {
+  process.reallyExit(1);
+}
+
+// ---- in
+
+function receive(buffer, size) {
+  if (rest !== null) {
+    buffer = Buffer.concat([rest, buffer.slice(0, size)]);
+    size = buffer.length;
+    rest = null;
+  }
+  let at = 0;
+  while (size - at >= HEADER_BYTES) {
+    const length = u32(buffer, at);
+    const after = at + HEADER_BYTES + length;
+    if (after > size) {
+      if (length > FRAME_MAX) gone();
+      break;
+    }
+    const kind = buffer[at + 4];
+    if (kind === CALL) receiveCall(buffer, at, after);
+    else receiveControl(kind, buffer, at, after);
+    at = after;
+  }
+  if (at < size) rest = Buffer.from(buffer.slice(at, size));
+  handlers.onTurn();
+}
+
+function receiveCall(buffer, at, after) {
+  const start = at + HEADER_BYTES;
+  const extensionSize = buffer[at + 6] | (buffer[at + 7] << 8);
+  const from = start + CALL_FIXED_BYTES + extensionSize;
+  const flags = buffer[at + 5];
+  const call = {
+    slot: u32(buffer, at + 8),
+    generation: u32(buffer, at + 12),
+    flags: flags,
+    deadlineUs: u32(buffer, start) + u32(buffer, start + 4) * 4294967296,
+    requestId: buffer.latin1Slice(start + 8, start + CALL_FIXED_BYTES),
+    extension: extensionSize === 0 ? '' : buffer.utf8Slice(start + CALL_FIXED_BYTES, from),
+    event: '',
+    startMs: 0,
+    done: false,
+    context: null,
+    bare: false, // ends by its callback or by an empty loop
+    settled: false, // the callback came, with `value`; the reply waits for the empty loop
+    value: null,
+  };
+  if ((flags & MORE) === 0) {
+    call.event = buffer.utf8Slice(from, after);
+    handlers.onCall(call);
+  } else {
+    partial = { call: call, parts: [Buffer.from(buffer.slice(from, after))] };
+  }
+}
+
+function receiveControl(kind, buffer, at, after) {
+  const slot = u32(buffer, at + 8);
+  const generation = u32(buffer, at + 12);
+  const start = at + HEADER_BYTES;
+  switch (kind) {
+    case BODY:
+      if (partial === null || !same(partial.call, slot, generation)) return; // the rest of an event that was handed back
+      partial.parts.push(Buffer.from(buffer.slice(start, after)));
+      if ((buffer[at + 5] & MORE) === 0) {
+        const call = partial.call;
+        call.event = Buffer.concat(partial.parts).toString('utf8');
+        partial = null;
+        handlers.onCall(call);
+      }
+      return;
+    case RECALL:
+      if (partial !== null && same(partial.call, slot, generation)) {
+        handBack(partial.call);
+        partial = null;
+      } else {
+        handlers.onRecall(slot, generation);
+      }
+      return;
+    case PING:
+      reserve(HEADER_BYTES);
+      header(0, PONG, 0, buffer[at + 6] | (buffer[at + 7] << 8), NO_CALL);
+      return;
+    case CREDIT:
+      credits.forEach(function (credit, call) {
+        if (same(call, slot, generation)) {
+          credit.left += u32(buffer, start);
+          credit.wake();
+        }
+      });
+      return;
+    case STOP:
+      handlers.onStop();
+      return;
+    case INIT:
+      handlers.onInit(buffer.utf8Slice(start, after));
+      return;
+    default: // CANCEL is a hint that this worker doesn't take; what it doesn't know it ignores
+  }
+}
+
+function u32(buffer, at) {
+  return (buffer[at] | (buffer[at + 1] << 8) | (buffer[at + 2] << 16) | (buffer[at + 3] << 24)) >>> 0;
+}
+
+function same(call, slot, generation) {
+  return call.slot === slot && call.generation === generation;
+}
+
+// ---- out
+
+// Makes room for `bytes` more in the out buffer; at most OUT_BYTES.
+function reserve(bytes) {
+  if (outLength + bytes > OUT_BYTES) flush();
+  if (outLength === 0) {
+    outSince = performance.now();
+    planFlush();
+  }
+}
+
+function setU32(at, value) {
+  out[at] = value;
+  out[at + 1] = value >>> 8;
+  out[at + 2] = value >>> 16;
+  out[at + 3] = value >>> 24;
+}
+
+function header(length, kind, flags, aux, call) {
+  const at = outLength;
+  setU32(at, length);
+  out[at + 4] = kind;
+  out[at + 5] = flags;
+  out[at + 6] = aux;
+  out[at + 7] = aux >>> 8;
+  setU32(at + 8, call.slot);
+  setU32(at + 12, call.generation);
+  outLength = at + HEADER_BYTES;
+}
+
+// Queues one frame; `data` is a string or a Buffer of at most FRAME_MAX bytes.
+function put(kind, flags, aux, call, data) {
+  const bytes = typeof data === 'string' ? Buffer.from(data, 'utf8') : data;
+  reserve(HEADER_BYTES + bytes.length);
+  header(bytes.length, kind, flags, aux, call);
+  bytes.copy(out, outLength);
+  outLength += bytes.length;
+}
+
+function handBack(call) {
+  reserve(HEADER_BYTES);
+  header(0, HANDBACK, 0, 0, call);
+}
+
+// Queues a whole reply. Returns null, or a promise of its end if it is too large for one frame and waits for credit.
+function reply(call, flags, micros, text) {
+  if (text.length * 3 > REPLY_PART_MAX) {
+    const data = Buffer.from(text, 'utf8');
+    if (data.length > REPLY_PART_MAX) return replyLarge(call, flags, micros, data);
+  }
+  reserve(HEADER_BYTES + 4 + text.length * 3);
+  const at = outLength;
+  const size = out.utf8Write(text, at + HEADER_BYTES + 4);
+  header(size + 4, REPLY, flags, 0, call);
+  setU32(at + HEADER_BYTES, micros);
+  outLength = at + HEADER_BYTES + 4 + size;
+  return null;
+}
+
+async function replyLarge(call, flags, micros, data) {
+  const credit = { left: FIRST_CREDIT, wake: function () {} };
+  credits.set(call, credit);
+  let at = 0;
+  while (at < data.length) {
+    if (credit.left <= 0) {
+      flush();
+      await new Promise(function (resolve) { credit.wake = resolve; });
+      continue;
+    }
+    const room = at === 0 ? REPLY_PART_MAX - 4 : REPLY_PART_MAX;
+    const size = Math.min(room, data.length - at, credit.left);
+    const more = at + size < data.length ? MORE : 0;
+    const part = data.slice(at, at + size);
+    if (at === 0) {
+      const micro = Buffer.alloc(4);
+      micro.writeUInt32LE(micros, 0);
+      put(REPLY, flags | more, 0, call, Buffer.concat([micro, part]));
+    } else {
+      put(CHUNK, more, 0, call, part);
+    }
+    at += size;
+    credit.left -= size;
+  }
+  credits.delete(call);
+}
+
+function planFlush() {
+  if (flushPlanned) return;
+  flushPlanned = true;
+  setImmediate(plannedFlush);
+}
+
+function plannedFlush() {
+  flushPlanned = false;
+  flush();
+}
+
+// Writes what is queued, in one write. What the socket doesn't take at once goes to its own queue, and so does all that follows until
+// that queue is empty: the order of the bytes never changes.
+function flush() {
+  if (outLength === 0) return;
+  const length = outLength;
+  outLength = 0;
+  if (fd < 0) return; // the exercise at boot: nobody is to see it
+  let written = 0;
+  if (queuedBytes === 0) {
+    try {
+      written = fs.writeSync(fd, out, 0, length);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') gone();
+    }
+  }
+  if (written < length) {
+    const left = Buffer.from(out.slice(written, length));
+    queuedBytes += left.length;
+    socket.write(left, function () { queuedBytes -= left.length; });
+  }
+}
+
+// The last flush of a process that exits: it may block, for a while.
+function flushAtExit() {
+  if (queuedBytes > 0) return; // the rest can only go after what the socket's queue holds, and that queue ends with the process
+  const until = performance.now() + EXIT_WRITE_MS;
+  let at = 0;
+  while (at < outLength && performance.now() < until) {
+    try {
+      at += fs.writeSync(fd, out, at, outLength - at);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+  outLength = 0;
+}
+
+function flushIfOld(nowMs) {
+  if (outLength !== 0 && nowMs - outSince > REPLY_AGE_MS) flush();
+}
+
+// Calls `then` when everything has left the process.
+function drained(then) {
+  flush();
+  if (queuedBytes === 0) then();
+  else socket.write('', function () { then(); });
+}
+
+// Lets the process's loop end while a call waits for it to be empty, or holds it again.
+function hold(on) {
+  if (on) socket.ref();
+  else socket.unref();
+}
+
+module.exports = {
+  HELLO, READY, INIT_ERROR, REPLY, LOG, MORE, ERROR, STREAM, HTTP, NO_CALL, FRAME_MAX,
+  open, put, reply, handBack, flush, flushAtExit, flushIfOld, drained, hold, same,
+};

@@ -1,0 +1,172 @@
+"""The Node worker against the conformance cases, and what is particular to Node."""
+import os
+import pathlib
+import sys
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "testing"))
+from conformance import HELLO_WORLD, ScriptConformance  # noqa: E402
+from fake_engine import HANDBACK, LOG, PING, PONG, RECALL, REPLY, call, frame  # noqa: E402
+
+NODE = os.environ.get("HEARTH_TEST_NODE", "/usr/bin/node")
+ROOT = HERE / "testdata"
+
+
+class Worker(ScriptConformance, unittest.TestCase):
+    command = [NODE, str(HERE / "bootstrap.cjs")]
+    root = ROOT
+    handler = "index.handler"
+    runtime = "nodejs"
+
+    def result(self, handler, event, root=ROOT):
+        engine = self.worker()
+        engine.init(root, handler)
+        return engine.run(event)
+
+    def test_es_modules(self):
+        self.assertEqual(self.result("index.handler", {"x": 1}, ROOT / "esm").value, {"esm": 1})
+        self.assertEqual(self.result("app.handler", {}, ROOT / "module").value, 42)
+
+    def test_nested_handlers_and_folders(self):
+        self.assertEqual(self.result("index.nested.handler", {}).value, "nested")
+        self.assertEqual(self.result("esm/index.handler", {"x": 2}).value, {"esm": 2})
+
+    def test_callback_style(self):
+        self.assertEqual(self.result("index.callback", {}).value, "called back")
+        outcome = self.result("index.callback", {"do": "error"})
+        self.assertEqual((outcome.is_error, outcome.value["errorType"], outcome.value["errorMessage"]), (True, "TypeError", "by callback"))
+        self.assertEqual(self.result("index.callback", {"do": "succeed"}).value, "succeeded")
+
+    def test_a_callback_waits_for_an_empty_loop_unless_told_not_to(self):
+        self.assertEqual(self.result("index.callback", {"do": "waits"}).value, True)
+        engine = self.worker()
+        engine.init(ROOT, "index.callback")
+        sent = time.monotonic()
+        self.assertEqual(engine.run({"do": "at once"}).value, "at once")
+        self.assertLess(time.monotonic() - sent, 4)
+        self.assertEqual(engine.run({}, 2, 2, timeout_s=30).value, "called back")
+
+    def test_a_callback_that_is_never_called_gives_null(self):
+        engine = self.worker()
+        engine.init(ROOT, "index.callback")
+        engine.send(call({"do": "never"}, 1) + call({"do": "never"}, 2))
+        self.assertEqual(engine.outcome(1).data, b"null")
+        self.assertEqual(engine.outcome(2).data, b"null")
+        self.assertEqual(engine.run({}, 3).value, "called back")
+
+    def test_callbacks_of_several_calls_at_once(self):
+        engine = self.worker()
+        engine.init(ROOT, "index.callback", per_worker=4)
+        engine.send(call({"do": "never"}, 1) + call({}, 2) + call({"do": "never"}, 3) + call({"do": "succeed"}, 4) + call({}, 5))
+        ended = {got.slot: got.payload[4:] for got in (engine.receive() for _ in range(5))}
+        self.assertEqual(ended, {1: b"null", 2: b'"called back"', 3: b"null", 4: b'"succeeded"', 5: b'"called back"'})
+
+    def test_plain_values_and_undefined(self):
+        engine = self.ready()
+        self.assertEqual(engine.run({"do": "value"}).value, {"plain": True})
+        self.assertEqual(engine.run({"do": "nothing"}).data, b"null")
+
+    def test_errors_have_lambdas_shape(self):
+        value = self.ready().run({"do": "error"}).value
+        self.assertEqual(list(value), ["errorType", "errorMessage", "trace", "stackTrace"])
+        self.assertIn("index.js", value["stackTrace"][0])
+        self.assertNotIn("bootstrap.cjs", str(value))
+        self.assertEqual(self.ready().run({"do": "string"}).value["errorMessage"], "a string")
+
+    def test_an_unhandled_rejection_ends_the_worker_after_an_error_reply(self):
+        engine = self.ready()
+        engine.send(call({"do": "rejection"}, 1) + call({}, 2))
+        outcome = engine.outcome(1)
+        self.assertEqual(outcome.value["errorType"], "Runtime.UnhandledPromiseRejection")
+        self.assertIn("TypeError: forgotten", outcome.value["errorMessage"])
+        self.assertEqual(engine.until_gone(), [])
+        self.assertEqual(engine.exit_status(), 1)
+
+    def test_an_uncaught_exception_ends_the_worker_after_an_error_reply(self):
+        engine = self.ready()
+        outcome = engine.run({"do": "uncaught"})
+        self.assertEqual((outcome.value["errorType"], outcome.value["errorMessage"]), ("RangeError", "thrown late"))
+        self.assertEqual(engine.exit_status(), 1)
+
+    def test_a_crash_ends_the_stream(self):
+        engine = self.ready()
+        engine.send(call({"do": "crash"}))
+        self.assertEqual(engine.until_gone(), [])
+        self.assertEqual(engine.exit_status(), 9)
+
+    def test_load_errors(self):
+        folder = ROOT / "broken"
+        error = self.init_error(folder, "syntax.handler")
+        self.assertEqual(error["errorType"], "Runtime.UserCodeSyntaxError")
+        self.assertIn("syntax.js:4", error["errorMessage"])
+        error = self.init_error(folder, "syntax_esm.handler")
+        self.assertEqual(error["errorType"], "Runtime.UserCodeSyntaxError")
+        error = self.init_error(folder, "requires.handler")
+        self.assertEqual(error["errorType"], "Runtime.ImportModuleError")
+        self.assertIn("nowhere-to-be-found", error["errorMessage"])
+        error = self.init_error(folder, "throws.handler")
+        self.assertEqual((error["errorType"], error["errorMessage"]), ("RangeError", "at load"))
+        self.assertIn("throws.js:1", error["trace"][-1] + str(error["trace"]))
+        self.assertEqual(self.init_error(folder, "number.handler")["errorType"], "Runtime.HandlerNotFound")
+
+    def test_exit_while_loading(self):
+        engine = self.worker()
+        engine.init(ROOT / "broken", "exits.handler", wait=False)
+        self.assertEqual(engine.receive().kind, 0x83)
+        engine.exit_status()
+
+    def test_four_calls_at_once(self):
+        engine = self.ready(per_worker=4)
+        sent = time.monotonic()
+        for slot in range(8):
+            engine.send(call({"do": "tick", "n": slot, "ms": 300}, slot))
+        replies, logs = [], []
+        while len(replies) < 8:
+            got = engine.receive()
+            (replies if got.kind == REPLY else logs).append(got)
+        took = time.monotonic() - sent
+        self.assertTrue(0.55 < took < 2.0, took)
+        self.assertEqual(sorted(one.slot for one in replies), list(range(8)))
+        for log in logs:
+            self.assertEqual(int(log.payload.split()[1]), log.slot)
+
+    def test_one_call_at_a_time_by_default(self):
+        engine = self.ready()
+        for slot in range(3):
+            engine.send(call({"do": "tick", "n": slot, "ms": 30}, slot))
+        for slot in range(3):
+            outcome = engine.outcome(slot)
+            self.assertEqual(outcome.text, "start %d\nend %d\n" % (slot, slot))
+
+    def test_levels(self):
+        outcome = self.ready().run({"do": "levels"})
+        self.assertEqual([(log.aux, log.payload) for log in outcome.logs],
+                         [(1, b"1\n"), (2, b"2\n"), (2, b"2\n"), (3, b"3\n"), (4, b"4\n"), (0, b"0\n")])
+
+    def test_recall_gets_through_between_handlers_that_never_wait(self):
+        engine = self.ready()
+        engine.send(b"".join(call({"do": "spin"}, slot) for slot in range(3)))
+        time.sleep(0.1)
+        engine.send(frame(RECALL, slot=2, generation=1) + frame(PING, aux=4))
+        kinds = [(got.kind, got.slot) for got in (engine.receive() for _ in range(4))]
+        self.assertEqual(sorted(kinds), sorted([(REPLY, 0), (HANDBACK, 2), (PONG, 0), (REPLY, 1)]))
+
+    def test_a_slow_handlers_reply_does_not_wait_behind_the_next(self):
+        engine = self.ready()
+        engine.send(b"".join(call({"do": "spin"}, slot) for slot in range(2)))
+        first, second = engine.receive(), engine.receive()
+        self.assertGreater(second.at - first.at, 0.3)
+
+    def test_what_is_written_directly_goes_to_the_pipe(self):
+        engine = self.ready()
+        self.assertEqual(engine.run({"do": "direct"}).logs, [])
+        until = time.monotonic() + 5
+        while not engine.direct[1] and time.monotonic() < until:
+            time.sleep(0.01)
+        self.assertEqual(engine.direct[1], b"direct\n")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,4 @@
+exports.handler = async () => {
+  return 1;
+};
+const = ;

@@ -1,0 +1,2 @@
+import { value } from "./value.js";
+export const handler = async () => value;

@@ -1,0 +1,294 @@
+"""The worker's end of the channel: frames in, frames out, and the guard thread (see ../protocol.md).
+
+Threads: the main thread runs the handler and, between batches, reads and writes the socket. The guard thread does both only while a
+handler keeps the main thread. What they share is touched by single operations that are atomic under the GIL (append, popleft, remove,
+`bytearray +=`), so that a call costs no lock; a batch costs two uncontended ones:
+- `read_lock`: receive buffer, frame parser, credit. Whoever wants to block in a read checks under it that nothing has come meanwhile.
+- `send_lock`: whoever takes bytes from `out` to the socket.
+"""
+import _socket
+import _thread
+import os
+import struct
+import sys
+import time
+from collections import deque
+
+INIT, CALL, BODY, CANCEL, RECALL, PING, CREDIT, STOP = range(1, 9)
+HELLO, READY, INIT_ERROR, REPLY, CHUNK, PONG, HANDBACK, LOG = range(0x81, 0x89)
+MORE, ERROR, STREAM, HTTP = 1, 2, 4, 8
+
+HEADER = struct.Struct("<IBBH8s")
+# A CALL's header and the fixed part of its payload in one step; harmless on a shorter frame, because the buffer is longer than its data.
+CALL_HEAD = struct.Struct("<IBBH8sQ16s")
+REPLY_HEAD = struct.Struct("<IBBH8sI")
+U32 = struct.Struct("<I")
+
+HEADER_BYTES = 16
+CALL_FIXED_BYTES = 24
+FRAME_MAX = 131072
+REPLY_PART_MAX = 65536
+FIRST_CREDIT = 262144
+BUFFER_BYTES = 2 * FRAME_MAX
+OUT_MAX = 262144
+NO_CALL = bytes(8)
+
+REPLY_AGE_S = 0.0005  # the main thread flushes between calls when the oldest unsent byte is older than this
+GUARD_PERIOD_S = 0.0035  # + REPLY_AGE_S + SWITCH_INTERVAL_S = 5 ms: what a finished reply waits behind a handler that keeps the main thread
+GUARD_IDLE_WAKES = 30   # the guard parks after about 100 ms without calls
+SWITCH_INTERVAL_S = 0.001
+
+
+class Channel(object):
+    """One connection to the engine. `pending` holds calls that nobody has started, as tuples
+    (id, deadline_us, request_id, extension, event, flags); the event is str, or bytes if it is not UTF-8."""
+
+    __slots__ = ("sock", "pending", "out", "since", "current", "serial", "stopping", "init", "credit", "credit_id", "read_lock",
+                 "_send_lock", "_buffer", "_view", "_have", "_partial", "_parked", "_wake")
+
+    def __init__(self, fd):
+        self.sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
+        self.sock.setblocking(True)
+        os.set_inheritable(fd, False)
+        self.pending = deque()
+        self.out = bytearray()
+        self.since = 0.0        # when `out` last became non-empty
+        self.current = NO_CALL  # the call whose handler runs
+        self.serial = 0         # grows with each read of the main thread
+        self.stopping = False
+        self.init = None
+        self.credit = 0
+        self.credit_id = NO_CALL
+        self.read_lock = _thread.allocate_lock()
+        self._send_lock = _thread.allocate_lock()
+        self._buffer = bytearray(BUFFER_BYTES + CALL_HEAD.size)
+        self._view = memoryview(self._buffer)
+        self._have = 0
+        self._partial = None
+        self._parked = False
+        self._wake = _thread.allocate_lock()
+        self._wake.acquire()
+
+    # ---- out
+
+    def put(self, kind, payload=b"", flags=0, aux=0, call_id=NO_CALL):
+        """Queues one frame. Atomic: any thread may call it."""
+        if not self.out:
+            self.since = time.monotonic()
+        out = self.out
+        out += HEADER.pack(len(payload), kind, flags, aux, call_id) + payload
+
+    def flush(self):
+        """Writes everything that is queued; blocks while the socket is full. Not to be called from a signal handler."""
+        with self._send_lock:
+            self._drain()
+
+    def try_flush(self, wait_s=0.0):
+        """As flush(), but gives up when another thread (or this one, below a signal handler) is at it."""
+        lock = self._send_lock
+        if lock.acquire(True, wait_s) if wait_s else lock.acquire(False):
+            try:
+                self._drain()
+            finally:
+                lock.release()
+
+    def _drain(self):
+        out = self.out
+        while out:
+            data = bytes(out)
+            del out[:len(data)]
+            try:
+                self.sock.sendall(data)
+            except OSError:
+                os._exit(1)
+
+    def send_large(self, call_id, micros, data, is_error):
+        """Sends a reply of more than one frame from the main thread, waiting for credit where the engine has granted none."""
+        view = memoryview(data)
+        with self.read_lock:
+            self.credit_id = call_id
+            self.credit = FIRST_CREDIT
+        at = 0
+        total = len(data)
+        while at < total:
+            allowed = self._wait_for_credit()
+            size = min(REPLY_PART_MAX, total - at, allowed)
+            if at == 0:
+                size = min(size, REPLY_PART_MAX - U32.size)
+            more = MORE if at + size < total else 0
+            part = bytes(view[at:at + size])
+            if at == 0:
+                self.put(REPLY, U32.pack(micros) + part, more | (ERROR if is_error else 0), 0, call_id)
+            else:
+                self.put(CHUNK, part, more, 0, call_id)
+            at += size
+            with self.read_lock:
+                self.credit -= size
+            if len(self.out) >= OUT_MAX:
+                self.flush()
+        self.credit_id = NO_CALL
+
+    def _wait_for_credit(self):
+        while self.credit <= 0:
+            self.flush()
+            with self.read_lock:
+                if self.credit <= 0:
+                    self._receive(0)
+            if self._parked:
+                self._unpark()
+        return self.credit
+
+    # ---- in
+
+    def wait(self):
+        """Blocks until at least one read has been done, or a call is pending already (the guard may have read it)."""
+        with self.read_lock:
+            if not self.pending and not self.stopping:
+                self._receive(0)
+        self.serial += 1
+        if self._parked:
+            self._unpark()
+
+    def _receive(self, flags):
+        """One read, and everything that it holds. Call it under read_lock."""
+        have = self._have
+        size = self.sock.recv_into(self._view[have:BUFFER_BYTES], 0, flags)
+        if size == 0:
+            os._exit(1)  # the engine is gone
+        end = have + size
+        buffer = self._buffer
+        view = self._view
+        unpack = CALL_HEAD.unpack_from
+        append = self.pending.append
+        at = 0
+        while end - at >= HEADER_BYTES:
+            length, kind, flags, aux, call_id, deadline, request_id = unpack(buffer, at)
+            after = at + HEADER_BYTES + length
+            if after > end:
+                if length > FRAME_MAX:
+                    os._exit(1)
+                break
+            if kind == CALL:
+                start = at + HEADER_BYTES + CALL_FIXED_BYTES
+                extension = None
+                if aux:
+                    extension = bytes(view[start:start + aux])
+                    start += aux
+                if flags & MORE:
+                    self._partial = [(call_id, deadline, request_id, extension, None, flags & ~MORE), [bytes(view[start:after])]]
+                else:
+                    try:
+                        event = str(view[start:after], "utf-8")
+                    except UnicodeDecodeError:
+                        event = bytes(view[start:after])
+                    append((call_id, deadline, request_id, extension, event, flags))
+            else:
+                self._control(kind, flags, aux, call_id, bytes(view[at + HEADER_BYTES:after]))
+            at = after
+        if at:
+            if at < end:
+                view[:end - at] = view[at:end]
+            self._have = end - at
+        else:
+            self._have = end
+
+    def _control(self, kind, flags, aux, call_id, payload):
+        if kind == BODY:
+            self._body(flags, call_id, payload)
+        elif kind == RECALL:
+            self._recall(call_id)
+        elif kind == PING:
+            self.put(PONG, b"", 0, aux)
+        elif kind == CREDIT:
+            if call_id == self.credit_id:
+                self.credit += U32.unpack(payload)[0]
+        elif kind == STOP:
+            self.stopping = True
+        elif kind == INIT:
+            self.init = payload
+
+    def _body(self, flags, call_id, payload):
+        partial = self._partial
+        if partial is None or partial[0][0] != call_id:
+            return  # the rest of an event that was handed back
+        partial[1].append(payload)
+        if flags & MORE:
+            return
+        self._partial = None
+        head = partial[0]
+        event = b"".join(partial[1])
+        try:
+            event = event.decode("utf-8")
+        except UnicodeDecodeError:
+            pass
+        self.pending.append(head[:4] + (event,) + head[5:])
+
+    def _recall(self, call_id):
+        """Hands a call back if its handler has not started. The main thread claims a call by popleft(): exactly one of the two gets it."""
+        partial = self._partial
+        if partial is not None and partial[0][0] == call_id:
+            self._partial = None
+            self.put(HANDBACK, b"", 0, 0, call_id)
+            return
+        for call in list(self.pending):
+            if call[0] == call_id:
+                try:
+                    self.pending.remove(call)
+                except ValueError:
+                    return
+                self.put(HANDBACK, b"", 0, 0, call_id)
+                return
+
+    # ---- the guard
+
+    def start_guard(self):
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        _thread.start_new_thread(self._guard, ())
+
+    def _unpark(self):
+        self._parked = False
+        try:
+            self._wake.release()
+        except RuntimeError:
+            pass  # the guard saw the new serial by itself
+
+    def _guard(self):
+        sleep = time.sleep
+        now = time.monotonic
+        seen = -1
+        idle = 0
+        while True:
+            sleep(GUARD_PERIOD_S)
+            serial = self.serial
+            if serial != seen:
+                seen = serial
+                idle = 0
+            elif self._serve_for_main():
+                idle = 0
+            else:
+                idle += 1
+                if idle >= GUARD_IDLE_WAKES:
+                    idle = 0
+                    self._park(seen)
+            if self.out and now() - self.since > REPLY_AGE_S:
+                self.try_flush()
+
+    def _serve_for_main(self):
+        """The main thread has read nothing since the last wake. False if that is because it waits for calls."""
+        if not self.read_lock.acquire(False):
+            return False
+        try:
+            self._receive(_socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+        except OSError:
+            os._exit(1)
+        finally:
+            self.read_lock.release()
+        return True
+
+    def _park(self, seen):
+        self._parked = True
+        if self.serial == seen and not self.out:
+            self._wake.acquire()
+        self._parked = False

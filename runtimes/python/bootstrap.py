@@ -1,0 +1,280 @@
+"""Hearth's Python worker: started as `/usr/bin/python3 -I .../bootstrap.py` with the channel on fd 3 (see ../protocol.md).
+
+It boots without user code, exercises its own load and call path once, says HELLO and is parked until INIT.
+"""
+import atexit
+import gc
+import json
+import linecache
+import logging
+import os
+import sys
+import time
+import traceback
+
+SHIM_PATH = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path.insert(0, SHIM_PATH)
+
+import _hearth_calls as calls  # noqa: E402 (the path is set above)
+import _hearth_channel as wire  # noqa: E402
+import _hearth_logs as logs  # noqa: E402
+
+sys.path.remove(SHIM_PATH)
+
+CHANNEL_FD = 3
+EXERCISE_ID = b"\1" * 8
+
+
+class Worker(object):
+    def __init__(self, channel):
+        self.channel = channel
+        self.sink = logs.LogSink(channel)
+        self.stdout = logs.LogStream(self.sink, 1, "<stdout>")
+        self.stderr = logs.LogStream(self.sink, 2, "<stderr>")
+        self.encode = calls.make_encode()
+        self.running = None  # the request id of the executing call, 16 bytes
+        self.exit_status = None  # set by a failure after which the worker must not go on
+
+    def running_text(self):
+        return calls.request_id_text(self.running) if self.running else ""
+
+    # ---- calls
+
+    def serve(self, handler, once=False):
+        """Runs calls until STOP. Everything that is looked up twice is a local here: this loop is the price of each call.
+
+        A step: claim (popleft, which no RECALL can undo), run, queue the reply, flush if it or an unsent byte took long.
+        With `once`, for the exercise at boot, it sends nothing and returns when no call is left.
+        """
+        channel = self.channel
+        pending, out, claim = channel.pending, channel.out, channel.pending.popleft
+        stdout, stderr, sink = self.stdout, self.stderr, self.sink
+        pack, encode, scan = wire.REPLY_HEAD.pack, self.encode, calls.scan_once
+        Context = calls.Context
+        no_call, reply_kind, small = wire.NO_CALL, wire.REPLY, wire.REPLY_PART_MAX
+        now, max_age = time.monotonic, 3600.0 if once else wire.REPLY_AGE_S
+        start = now()
+        while True:
+            try:
+                call_id, deadline, request_id, extension, event, flags = claim()
+            except IndexError:
+                if once or (channel.stopping and not pending):
+                    return
+                if out:
+                    channel.flush()
+                channel.wait()
+                start = now()
+                continue
+            self.running = request_id
+            channel.current = call_id
+            bits = 0
+            try:
+                if extension:
+                    self.set_trace(extension)
+                try:
+                    value, end = scan(event, 0)
+                    if end != len(event):
+                        value = calls.decode_event(event)
+                except (StopIteration, TypeError, ValueError, RecursionError):
+                    value = self.decode(event)
+                value = handler(value, Context(request_id, deadline, extension))
+            except BaseException as error:
+                data, bits = self.failure(error)
+            else:
+                try:
+                    data = encode(value)
+                except BaseException as error:
+                    data, bits = self.unencodable(value, flags, error)
+            value = event = None
+            if stdout.partial or stderr.partial or sink.dropped:
+                sink.end_of_call()
+            end = now()
+            if len(data) <= small:
+                if not out:
+                    channel.since = end
+                out += pack(len(data) + 4, reply_kind, bits, 0, call_id, int((end - start) * 1000000) & 0xFFFFFFFF) + data
+            else:
+                self.reply_large(call_id, int((end - start) * 1000000) & 0xFFFFFFFF, data, bits)
+            channel.current = no_call
+            self.running = None
+            if bits and self.exit_status is not None:
+                self.leave(self.exit_status)
+            if end - start > max_age or end - channel.since > max_age:  # a slow function's next call may be slow as well
+                if out:
+                    channel.flush()
+                end = now()
+            start = end
+
+    def decode(self, event):
+        try:
+            return calls.decode_event(event)
+        except (ValueError, RecursionError) as error:
+            raise calls.BadEvent("Unable to unmarshal input: %s" % error)
+
+    def reply_large(self, call_id, micros, data, bits):
+        if len(data) > calls.REPLY_MAX:
+            bits = wire.ERROR
+            data = self.encode(calls.error_object(
+                "Function.ResponseSizeTooLarge",
+                "Response payload size exceeded maximum allowed payload size (%d bytes)." % calls.REPLY_MAX, (), self.running_text()))
+        self.channel.send_large(call_id, micros, data, bits)
+
+    def failure(self, error):
+        """The reply for what came out of the handler: error JSON and the frame's flags."""
+        request = self.running_text()
+        stack = calls.user_stack(error.__traceback__)
+        if isinstance(error, calls.BadEvent):
+            report = calls.error_object("Runtime.UnmarshalError", str(error), (), request)
+        elif isinstance(error, SystemExit):
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+            self.exit_status = code & 0xFF
+            text = "exit status %d" % code if code else "the handler called exit"
+            report = calls.error_object("Runtime.ExitError", "RequestId: %s Error: Runtime exited with error: %s" % (request, text),
+                                        stack, request)
+        elif isinstance(error, MemoryError):
+            self.exit_status = 1
+            report = calls.error_object("Runtime.OutOfMemory", "The function needs more memory than its limit of %s MB allows"
+                                        % calls.Context.memory_limit_in_mb, stack, request)
+        else:
+            report = calls.exception_object(error, stack, request)
+        logs.write_lines(self.sink, calls.describe(report), logs.ERROR_LEVEL)
+        return self.encode(report), wire.ERROR
+
+    def unencodable(self, value, flags, error):
+        """The reply for a value that JSON can't say. Behind HTTP, plain bytes become a binary response; elsewhere they are refused, as in Lambda."""
+        if flags & wire.HTTP and isinstance(value, (bytes, bytearray)):
+            import base64
+            return self.encode({"statusCode": 200, "headers": {"content-type": "application/octet-stream"}, "isBase64Encoded": True,
+                                "body": base64.b64encode(value).decode("ascii")}), 0
+        if isinstance(error, (MemoryError, SystemExit)):
+            return self.failure(error)
+        report = calls.error_object("Runtime.MarshalError", "Unable to marshal response: %s" % error, (), self.running_text())
+        logs.write_lines(self.sink, calls.describe(report), logs.ERROR_LEVEL)
+        return self.encode(report), wire.ERROR
+
+    def set_trace(self, extension):
+        try:
+            trace = json.loads(extension.decode("utf-8")).get("traceId")
+        except ValueError:
+            return
+        if isinstance(trace, str):
+            os.environ["_X_AMZN_TRACE_ID"] = trace
+
+    def leave(self, status):
+        """Says everything and exits, without waiting for the function's threads."""
+        try:
+            atexit._run_exitfuncs()
+        except BaseException:
+            status = status or 1
+        self.sink.end_of_call()
+        self.channel.flush()
+        os._exit(status)
+
+    # ---- life
+
+    def boot(self):
+        """Up to HELLO. What runs once is fast the next time: a dummy function goes through loading, calls, errors and logs."""
+        channel = self.channel
+        sys.stdout, sys.stderr = self.stdout, self.stderr
+        sys.__stdout__, sys.__stderr__ = self.stdout, self.stderr
+        root_logger = logging.getLogger()
+        root_logger.addHandler(logs.FunctionLogHandler(self.sink, self.running_text))
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.after_fork)
+        else:  # Python 3.6
+            real_fork = os.fork
+
+            def fork():
+                pid = real_fork()
+                if pid == 0:
+                    self.after_fork()
+                return pid
+
+            os.fork = fork
+        sys.path.insert(0, SHIM_PATH)
+        handler = calls.load_handler("_hearth_exercise.handler")
+        try:
+            calls.load_handler("_hearth_exercise.missing")
+        except calls.LoadError:
+            pass
+        sys.path.remove(SHIM_PATH)
+        del sys.modules["_hearth_exercise"]
+        sys.path_importer_cache.pop(SHIM_PATH, None)
+        deadline = int(time.monotonic() * 1000000) + 1000000
+        for event in ('{"name":"world"}', '{"fail":1}', "[", ""):
+            channel.pending.append((EXERCISE_ID, deadline, bytes(16), None, event, 0))
+        self.serve(handler, once=True)
+        del channel.out[:]
+        channel.start_guard()
+        linecache.clearcache()
+        gc.collect()
+        if hasattr(gc, "freeze"):
+            gc.freeze()
+        hello = {"protocol": 1, "runtime": "python3", "version": "%d.%d.%d" % sys.version_info[:3]}
+        channel.put(wire.HELLO, self.encode(hello))
+        channel.flush()
+
+    def wait_for_init(self):
+        channel = self.channel
+        while channel.init is None:
+            if channel.stopping:
+                os._exit(0)
+            channel.wait()
+            channel.flush()
+        init, channel.init = channel.init, None
+        return json.loads(init.decode("utf-8"))
+
+    def init(self, init):
+        """Becomes the worker of one function. Returns its handler; after INIT_ERROR it exits with 1."""
+        start = time.monotonic()
+        os.environ.clear()
+        os.environ.update(init.get("environment", {}))
+        time.tzset()
+        root = init.get("root", "/var/task")
+        sys.path[:0] = [root] + [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != root]
+        self.sink.configure(init.get("log_rate", logs.RATE), init.get("log_burst", logs.BURST))
+        calls.Context.configure(init)
+        gc.disable()
+        try:
+            try:
+                os.chdir(root)
+            except OSError as error:
+                raise calls.LoadError(calls.error_object("Runtime.ImportModuleError", "Unable to enter the function's folder: %s" % error))
+            handler = calls.load_handler(init.get("handler", ""))
+        except calls.LoadError as error:
+            logs.write_lines(self.sink, calls.describe(error.report), logs.ERROR_LEVEL)
+            self.sink.end_of_call()
+            self.channel.put(wire.INIT_ERROR, self.encode(error.report))
+            self.leave(1)
+        gc.enable()
+        self.sink.end_of_call()
+        self.channel.put(wire.READY, wire.U32.pack(int((time.monotonic() - start) * 1000000)))
+        self.channel.flush()
+        return handler
+
+    def after_fork(self):
+        """A child of the function must not write frames: its output goes to the pipes, and the channel is the parent's alone."""
+        for fd, name in ((1, "stdout"), (2, "stderr")):
+            plain = open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+            setattr(sys, name, plain)
+            setattr(sys, "__%s__" % name, plain)
+        self.sink.lock = logs.threading.RLock()
+        self.sink.child = sys.stderr
+        self.channel.sock.close()
+
+
+def main():
+    worker = Worker(wire.Channel(CHANNEL_FD))
+    try:
+        worker.boot()
+        handler = worker.init(worker.wait_for_init())
+        worker.serve(handler)
+        worker.leave(0)
+    except BaseException:
+        os.write(2, ("hearth: the worker failed: " + traceback.format_exc()).encode("utf-8", "replace"))
+        os._exit(70)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The Python worker against the conformance cases, and what is particular to Python."""
+import ast
+import os
+import pathlib
+import sys
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "testing"))
+from conformance import ScriptConformance  # noqa: E402
+from fake_engine import HANDBACK, LOG, PING, PONG, RECALL, REPLY, FakeEngine, call, frame  # noqa: E402
+
+PYTHON = os.environ.get("HEARTH_TEST_PYTHON", "/usr/bin/python3")
+ROOT = HERE / "testdata"
+
+
+class Worker(ScriptConformance, unittest.TestCase):
+    command = [PYTHON, "-I", str(HERE / "bootstrap.py")]
+    root = ROOT
+    handler = "app.handler"
+    runtime = "python3"
+
+    def test_handlers_in_packages(self):
+        for name in ("pkg/mod.handler", "pkg.mod.handler"):
+            engine = self.worker()
+            engine.init(ROOT, name)
+            self.assertEqual(engine.run({}).value, 42)
+
+    def test_a_syntax_error_names_file_and_line(self):
+        error = self.init_error(ROOT / "broken", "syntax.handler")
+        self.assertEqual(error["errorType"], "Runtime.UserCodeSyntaxError")
+        self.assertIn("syntax.py, line 4", error["errorMessage"])
+        self.assertIn('syntax.py", line 4', error["stackTrace"][0])
+
+    def test_an_import_error_names_the_module_and_the_line(self):
+        error = self.init_error(ROOT / "broken", "imports.handler")
+        self.assertEqual(error["errorType"], "Runtime.ImportModuleError")
+        self.assertIn("No module named 'nowhere_to_be_found'", error["errorMessage"])
+        self.assertIn('imports.py", line 1', error["stackTrace"][0])
+
+    def test_an_exception_at_import(self):
+        error = self.init_error(ROOT / "broken", "raises.handler")
+        self.assertEqual((error["errorType"], error["errorMessage"]), ("RuntimeError", "at import"))
+        self.assertEqual(len(error["stackTrace"]), 1)
+
+    def test_exit_at_import(self):
+        self.assertEqual(self.init_error(ROOT / "broken", "exits.handler")["errorType"], "Runtime.ExitError")
+
+    def test_a_handler_that_is_no_function(self):
+        self.assertEqual(self.init_error(ROOT / "broken", "number.handler")["errorType"], "Runtime.HandlerNotFound")
+
+    def test_an_exception_has_lambdas_shape(self):
+        outcome = self.ready().run({"do": "error"})
+        self.assertEqual(list(outcome.value), ["errorMessage", "errorType", "requestId", "stackTrace"])
+        self.assertIn('app.py", line', outcome.value["stackTrace"][0])
+        self.assertIn("in do_error", outcome.value["stackTrace"][-1])
+        self.assertIn("[ERROR] ValueError: no", outcome.text)
+
+    def test_memory_error_ends_the_worker_after_its_reply(self):
+        engine = self.ready()
+        outcome = engine.run({"do": "memory"})
+        self.assertEqual(outcome.value["errorType"], "Runtime.OutOfMemory")
+        self.assertIn("128 MB", outcome.value["errorMessage"])
+        self.assertEqual(engine.exit_status(), 1)
+
+    def test_a_crash_ends_the_stream(self):
+        engine = self.ready()
+        engine.send(call({"do": "crash"}))
+        self.assertEqual(engine.until_gone(), [])
+        self.assertEqual(engine.exit_status(), 9)
+
+    def test_errors_that_leave_the_worker_alive(self):
+        engine = self.ready()
+        expected = {"deep": "RecursionError", "interrupt": "KeyboardInterrupt", "circle": "Runtime.MarshalError", "bytes": "Runtime.MarshalError"}
+        for number, (do, kind) in enumerate(expected.items()):
+            outcome = engine.run({"do": do}, number)
+            self.assertEqual((do, outcome.value["errorType"]), (do, kind))
+        self.assertEqual(engine.run({"name": "world"}).value, {"message": "Hello world"})
+
+    def test_values_beyond_json(self):
+        engine = self.ready()
+        self.assertEqual(engine.run({"do": "surrogate"}).data, b'"\\ud800"')
+        self.assertEqual(engine.run({"do": "nan"}).data, b"[NaN,Infinity]")
+        self.assertEqual(engine.run({"do": "decimal"}).data, b"[3,3.5]")
+        self.assertEqual(engine.run({"name": "gr\u00fc\u00df"}).data, '{"message":"Hello gr\u00fc\u00df"}'.encode())
+
+    def test_ping_and_recall_while_a_handler_spins(self):
+        engine = self.ready()
+        engine.send(call({"name": "world"}, 1) + call({"do": "spin"}, 2) + call({"name": "world"}, 3))
+        sent = time.monotonic()
+        self.assertEqual(engine.receive().kind, REPLY)
+        self.assertLess(time.monotonic() - sent, 0.25)
+        time.sleep(0.02)
+        sent = time.monotonic()
+        engine.send(frame(RECALL, slot=3, generation=1) + frame(PING, aux=8))
+        self.assertEqual(engine.receive().kind, HANDBACK)
+        self.assertEqual(engine.receive().kind, PONG)
+        self.assertLess(time.monotonic() - sent, 0.25)
+        engine.outcome(2)
+
+    def test_recall_races_with_claiming(self):
+        """Each call is answered or handed back, never both, whoever is faster."""
+        engine = self.ready()
+        for generation in range(150):
+            slots = range(32)
+            engine.send(b"".join(call({"name": "world"}, slot, generation) for slot in slots))
+            engine.send(b"".join(frame(RECALL, slot=slot, generation=generation) for slot in slots))
+            ended = [engine.receive() for _ in slots]
+            self.assertEqual(sorted(one.slot for one in ended), list(slots))
+            self.assertTrue({one.kind for one in ended} <= {REPLY, HANDBACK})
+
+    def test_end_of_file_ends_a_worker_that_is_stuck(self):
+        engine = self.ready()
+        engine.send(call({"do": "hang"}))
+        time.sleep(0.05)
+        engine.sock.close()
+        engine.exit_status(5.0)
+
+    def test_a_log_reaches_the_engine_while_the_handler_goes_on(self):
+        engine = self.ready()
+        outcome = engine.run({"do": "thread"})
+        self.assertEqual(outcome.text, "from a thread\n")
+
+    def test_a_forked_child_writes_to_the_pipes(self):
+        engine = self.ready()
+        outcome = engine.run({"do": "fork"})
+        self.assertEqual(outcome.value, "parent")
+        self.assertEqual(outcome.logs, [])
+        until = time.monotonic() + 5
+        while b"logger" not in engine.direct[1] + engine.direct[2] and time.monotonic() < until:
+            time.sleep(0.01)
+        self.assertIn(b"from the child\n", engine.direct[1] + engine.direct[2])
+
+    def test_what_is_written_directly_goes_to_the_pipe(self):
+        engine = self.ready()
+        outcome = engine.run({"do": "direct"})
+        self.assertEqual(outcome.text, "binary \ufffd\n")
+        until = time.monotonic() + 5
+        while not engine.direct[1] and time.monotonic() < until:
+            time.sleep(0.01)
+        self.assertEqual(engine.direct[1], b"direct\n")
+
+    def test_root_is_first_on_the_path(self):
+        value = self.ready().run({"do": "context"}).value
+        self.assertEqual((value["path"], value["cwd"], value["memory"]), (str(ROOT), str(ROOT), "128"))
+
+
+class Source(unittest.TestCase):
+    def test_syntax_is_no_newer_than_python_3_6(self):
+        for path in sorted(HERE.glob("*.py")):
+            with self.subTest(path.name):
+                text = path.read_text()
+                ast.parse(text, feature_version=(3, 6))
+                self.assertLessEqual(text.count("\n"), 600)
+
+
+if __name__ == "__main__":
+    unittest.main()

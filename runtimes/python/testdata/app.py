@@ -1,0 +1,143 @@
+"""The function that the conformance tests run: what it does depends on the event's "do"."""
+import logging
+import os
+import sys
+import time
+
+
+def handler(event, context):
+    do = event.get("do")
+    return globals()["do_" + do](event, context) if do else {"message": "Hello " + event.get("name", "nobody")}
+
+
+def do_error(event, context):
+    raise ValueError('no "good"\n')
+
+
+def do_sleep(event, context):
+    time.sleep(0.6)
+
+
+def do_spin(event, context):
+    until = time.monotonic() + 0.6
+    while time.monotonic() < until:
+        pass
+
+
+def do_hang(event, context):
+    time.sleep(3600)
+
+
+def do_log(event, context):
+    logging.getLogger("x").warning("line 1")
+    logging.warning("line %d", 2)
+
+
+def do_flood(event, context):
+    for i in range(20000):
+        print("flood %d 0123456789012345678901234567890123456789" % i)
+
+
+def do_longline(event, context):
+    print("a" * 150000)
+
+
+def do_large(event, context):
+    return "x" * 999998
+
+
+def do_toolarge(event, context):
+    return "x" * (6 * 1024 * 1024 + 99)
+
+
+def do_size(event, context):
+    return len(event["big"])
+
+
+def do_context(event, context):
+    return {"request_id": context.aws_request_id, "name": context.function_name, "version": context.function_version,
+            "arn": context.invoked_function_arn, "remaining": context.get_remaining_time_in_millis(), "greeting": os.environ.get("GREETING"),
+            "home": "LEFT_OVER" in os.environ, "memory": context.memory_limit_in_mb, "cwd": os.getcwd(), "path": sys.path[0]}
+
+
+def do_exit(event, context):
+    sys.exit(3)
+
+
+def do_unserialisable(event, context):
+    return {1, 2}
+
+
+def do_bytes(event, context):
+    return b"\x00\x01\xff"
+
+
+def do_partial(event, context):
+    sys.stdout.write("out")
+    sys.stderr.write("err")
+
+
+def do_extension(event, context):
+    return {"custom": context.client_context.custom, "trace": os.environ["_X_AMZN_TRACE_ID"], "arn": context.invoked_function_arn}
+
+
+def do_memory(event, context):
+    raise MemoryError()
+
+
+def do_deep(event, context):
+    return do_deep(event, context)
+
+
+def do_surrogate(event, context):
+    return "\ud800"
+
+
+def do_nan(event, context):
+    return [float("nan"), float("inf")]
+
+
+def do_circle(event, context):
+    a = {}
+    a["a"] = a
+    return a
+
+
+def do_decimal(event, context):
+    import decimal
+    return [decimal.Decimal("3"), decimal.Decimal("3.5")]
+
+
+def do_interrupt(event, context):
+    raise KeyboardInterrupt("stop")
+
+
+def do_crash(event, context):
+    os._exit(9)
+
+
+def do_fork(event, context):
+    pid = os.fork()
+    if pid == 0:
+        print("from the child")
+        logging.warning("from the child's logger")
+        sys.stdout.flush()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return "parent"
+
+
+def do_thread(event, context):
+    import threading
+    thread = threading.Thread(target=print, args=("from a thread",))
+    thread.start()
+    thread.join()
+
+
+def do_direct(event, context):
+    os.write(1, b"direct\n")
+    sys.stdout.buffer.write(b"binary \xff\n")
+
+
+def do_child(event, context):
+    return "socket" not in os.popen("ls -l /proc/self/fd").read()
