@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/buffer_pool.h"
+#include "base/errors.h"
 #include "base/unique_fd.h"
 
 namespace hearth::http {
@@ -14,18 +15,25 @@ struct HeaderView {
   std::string_view value;  // without white space around it
 };
 
+// Why a request is refused before any handler decides about it (bad bytes, limits, time).
+struct Refusal {
+  Code code{};
+  std::string_view detail;  // static storage
+};
+
 // ASCII case-insensitive.
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 
-// A request's head. Every view lies in the connection's buffers and is valid during the callback only.
+// A request's head. Every view lies in the connection's buffers and is valid during the callback
+// only.
 struct RequestHead {
   std::string_view method;  // "POST"
   std::string_view target;  // as sent, "/fn/a?x=1"
   std::string_view path;    // the part before '?', still percent-encoded
   std::string_view query;   // the part behind it, or empty
   std::span<const HeaderView> headers;
-  std::string_view host;    // the Host header, or empty (HTTP/1.0)
-  std::string_view peer;    // the client's address, "127.0.0.1"
+  std::string_view host;  // the Host header, or empty (HTTP/1.0)
+  std::string_view peer;  // the client's address, "127.0.0.1"
   uint16_t peer_port = 0;
   bool functions_only = false;  // came in on http.functions_listen
   bool http_1_0 = false;
@@ -41,20 +49,22 @@ struct RequestHead {
 struct Request : RequestHead {
   std::string_view body;          // empty when spooled
   Buffer* body_buffer = nullptr;  // not null: `body` lies in it, and the handler may move it out
-  UniqueFd* spool = nullptr;      // not null: the body was written to this unlinked file (offset 0); the handler may move it out
+  UniqueFd* spool = nullptr;  // not null: the body was written to this unlinked file (offset 0);
+                              // the handler may move it out
   uint64_t spool_size = 0;
 };
 
-// A response's head. `headers` are written as they are: the caller has made sure that they hold no CR, LF or NUL (valid_header()).
-// Date, Content-Length or Transfer-Encoding, and Connection are the server's.
+// A response's head. `status` is 200..599; anything else is sent as 500. `headers` are written as
+// they are: the caller has made sure that they hold no CR, LF or NUL (valid_header()). Date,
+// Content-Length or Transfer-Encoding, and Connection are the server's.
 struct ResponseHead {
   uint16_t status = 200;
   std::string_view content_type;  // empty: none
   std::span<const HeaderView> headers;
 };
 
-// May this pair stand in a response? Token characters in the name; no control characters but HTAB in the value; not one of the hop-by-hop
-// or framing headers that belong to the server.
+// May this pair stand in a response? Token characters in the name; no control characters but HTAB
+// in the value; not one of the hop-by-hop or framing headers that belong to the server.
 bool valid_header(std::string_view name, std::string_view value);
 
 }  // namespace hearth::http

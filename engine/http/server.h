@@ -1,5 +1,6 @@
-// The HTTP/1.1 server: connections, their limits and timers, requests in and responses out. It knows nothing of functions.
-// Loop thread only. A warm keep-alive request costs one read and one write and no heap allocation.
+// The HTTP/1.1 server: connections, their limits and timers, requests in and responses out. It
+// knows nothing of functions. Loop thread only. A warm keep-alive request costs one read and one
+// write and no heap allocation.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -19,29 +20,33 @@ namespace hearth::http {
 // What is to be done with a request whose head has come.
 struct HeadDecision {
   enum class Body : uint8_t { buffer, spool, refuse } body = Body::buffer;
-  uint64_t body_max = 0;              // larger: 413 body_too_large
-  Code refuse_code{};                 // refuse: answered by Handler::on_refused, the connection closes after it if a body was announced
-  std::string_view refuse_detail;     // static storage
-};
-
-// Why the server itself refuses (bad bytes, limits, time).
-struct Refusal {
-  Code code;
-  std::string_view detail;
+  uint64_t body_max = 0;  // a larger body: 413 body_too_large
+  Code refuse_code{};     // refuse: answered through Handler::render_refusal; the connection closes
+                          // after it if a body was announced
+  std::string_view refuse_detail;  // static storage
 };
 
 class Handler {
  public:
   virtual ~Handler() = default;
-  // The head is complete. Called once a request, before any of its body is read and before 100-continue is sent.
+  // The head is complete. Called once a request, before any of its body is read and before
+  // 100-continue is sent.
   virtual HeadDecision on_head(const RequestHead& head) = 0;
-  // The request is complete. Exactly one response must follow, now or later: Server::respond, or start / write / finish.
-  // The next request of the connection is not parsed before it.
+  // The request is complete. Exactly one response must follow, now or later: Server::respond, or
+  // start / write / finish. The next request of the connection is not parsed before it.
   virtual void on_request(ConnectionId connection, Request& request) = 0;
-  // The client is gone (or the server gave it up) while its request waits for a response. No response is needed any more.
+  // The client is gone (or the server gave it up: write timeout, close_all) while its request waits
+  // for the end of its response. Called once, and then nothing more is needed. Not called when a
+  // call of the handler itself, which returned false or -1, found it out. A client that has only
+  // finished sending (FIN) is not gone: it may still read, so its response is written and the
+  // connection closes after it.
   virtual void on_gone(ConnectionId connection) = 0;
-  // Writes the body of an error response that the server itself gives; returns its content type. `head` may be null (head not complete).
-  virtual std::string_view render_refusal(const Refusal& refusal, const RequestHead* head, std::string& body) = 0;
+  // All that write() had left waiting was sent.
+  virtual void on_writable(ConnectionId) {}
+  // Writes the body of an error response that the server itself gives to `body`, which is empty;
+  // returns its content type, in static storage. `head` may be null (head not complete).
+  virtual std::string_view render_refusal(const Refusal& refusal, const RequestHead* head,
+                                          std::string& body) = 0;
 };
 
 struct ServerStats {  // all but `connections` only grow
@@ -59,26 +64,33 @@ struct ServerStats {  // all but `connections` only grow
 class Server {
  public:
   // All references must outlive this. `spool_dir`: where spooled bodies are written (O_TMPFILE).
-  Server(Loop& loop, BufferPool& buffers, const Limits& limits, Handler& handler, Log log, std::string spool_dir);
-  ~Server();  // closes everything at once
+  Server(Loop& loop, BufferPool& buffers, const Limits& limits, Handler& handler, Log log,
+         std::string spool_dir);
+  ~Server();  // closes everything at once, without on_gone; never from inside a callback
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // "127.0.0.1:4327", "[::1]:0". Returns the address in use, with the real port. Errors: listen_failed, invalid_parameter.
+  // "127.0.0.1:4327", "[::1]:0". Returns the address in use, with the real port. Errors:
+  // listen_failed, invalid_parameter.
   Result<std::string> listen(std::string_view address, bool functions_only);
 
-  // False when the connection is gone. `body` is copied only as far as the socket does not take it at once. HEAD: the body is left out.
+  // False when the connection is gone. `body` is copied only as far as the socket does not take it
+  // at once. HEAD: the body is left out.
   bool respond(ConnectionId connection, const ResponseHead& head, std::string_view body);
-  // A response whose length is not known: chunked (HTTP/1.0: until close). write() returns how many bytes wait to be sent, or -1 when gone.
+  // A response whose length is not known: chunked (HTTP/1.0: until close). write() returns how many
+  // bytes wait to be sent, or -1 when gone: the caller stops when that is more than it wants to
+  // hold, and goes on at Handler::on_writable. What waits counts against the buffer pool.
   bool start(ConnectionId connection, const ResponseHead& head);
   int64_t write(ConnectionId connection, std::string_view part);
   bool finish(ConnectionId connection);
-  // Closes without an answer (a stream that broke).
+  // Closes without an answer, or in the middle of one (a stream that broke). No on_gone.
   void abort(ConnectionId connection);
 
-  // No new connections; idle ones close; busy ones close after their response. `drained` runs once, when none is left.
+  // No new connections: the listening sockets close at once. Idle connections close; busy ones
+  // close after their response. `drained` runs once, when none is left, never from inside this
+  // call.
   void drain(Callback<void()> drained);
-  // Closes what is left.
+  // Closes what is left; on_gone for each request that waits.
   void close_all();
 
   const ServerStats& stats() const;
