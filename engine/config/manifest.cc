@@ -1,0 +1,303 @@
+#include "config/manifest.h"
+
+#include <fmt/core.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "config/nearest.h"
+#include "config/read_file.h"
+#include "config/yaml_document.h"
+#include "config/yaml_fields.h"
+
+namespace hearth {
+namespace {
+
+constexpr size_t kManifestBytesMax = 64 * 1024;  // an environment has at most 4 KiB
+
+Error bad(std::string detail) { return Error{Code::manifest_invalid, std::move(detail)}; }
+
+constexpr size_t kPackageBytesMax = 1u << 20;
+
+// The server knows its own limits; here only what no server can take is refused.
+Limits widest_limits() {
+  Limits limits;
+  limits.timeout_max = std::chrono::hours(24);
+  limits.function_memory_max = gibibytes(1'024);
+  limits.workers_max = limits.workers_function_default = 4'096;
+  limits.per_worker_max = 1'024;
+  limits.queue_ceiling = 1'000'000;
+  return limits;
+}
+
+void read_runtime(YamlFields& top, Manifest& out) {
+  const YamlEntry* entry = top.entry("runtime");
+  if (entry == nullptr) return;
+  const std::array<std::string_view, kRuntimeCount> names = {
+      runtime_name(Runtime::python3), runtime_name(Runtime::nodejs), runtime_name(Runtime::native)};
+  const auto runtime = entry->value.kind == YamlNode::Kind::scalar
+                           ? runtime_from_name(entry->value.text)
+                           : std::nullopt;
+  if (!runtime) {
+    return top.report(
+        "runtime",
+        fmt::format("'{}' is not a runtime; write python3, nodejs or native (the nearest is '{}')",
+                    entry->value.text, nearest(entry->value.text, names)));
+  }
+  out.spec.runtime = *runtime;
+  out.has_runtime = true;
+}
+
+void read_memory(YamlFields& top, FunctionSpec& out) {
+  uint64_t bytes = out.memory_bytes;
+  top.size("memory", bytes, mebibytes(64), gibibytes(1'024), Bare::unit);
+  if (bytes % mebibytes(1) != 0) top.report("memory", "it is not a whole number of MB");
+  out.memory_bytes = bytes;
+}
+
+void read_environment(YamlFields& top, FunctionSpec& out, YamlErrors& errors) {
+  const YamlEntry* entry = top.entry("environment");
+  if (entry == nullptr || entry->value.kind == YamlNode::Kind::null) return;
+  if (entry->value.kind != YamlNode::Kind::map)
+    return top.report("environment", "write a map of `NAME: value` lines");
+  for (const YamlEntry& variable : entry->value.entries) {
+    if (variable.value.kind != YamlNode::Kind::scalar) {
+      return errors.report(variable.line, fmt::format("environment.{}", variable.key),
+                           "the value has to be text (\"\" for none)");
+    }
+    out.environment.emplace_back(variable.key, variable.value.text);
+  }
+  std::sort(out.environment.begin(), out.environment.end());
+}
+
+void read_concurrency(YamlFields& top, Concurrency& out) {
+  constexpr uint64_t kMost = 1'000'000;
+  const YamlEntry* entry = top.entry("concurrency");
+  if (entry == nullptr) return;
+  if (entry->value.kind == YamlNode::Kind::scalar)
+    return top.whole("concurrency", out.per_worker, 1, 1'024);
+  YamlFields fields = top.section("concurrency");
+  fields.whole("per_worker", out.per_worker, 1, 1'024);
+  fields.whole("workers_min", out.workers_min, 0, 4'096);
+  fields.whole("workers_max", out.workers_max, 1, 4'096);
+  fields.whole("queue", out.queue, 1, kMost);
+  if (out.workers_max != 0 && out.workers_min > out.workers_max) {
+    fields.report("workers_min", fmt::format("{} is more than workers_max ({})", out.workers_min,
+                                             out.workers_max));
+  }
+  fields.finish();
+}
+
+bool regular_file(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+std::string file_name_of(const std::string& folder, std::string_view file) {
+  return fmt::format("{}/{}", folder, file);
+}
+
+// "src/server.mjs" -> "src/server.handler"
+Detected detected(Runtime runtime, const std::string& file, std::string_view function) {
+  const size_t dot = file.rfind('.');
+  return Detected{runtime, fmt::format("{}.{}", file.substr(0, dot), function), file};
+}
+
+void find_python(const std::string& folder, std::vector<Detected>& found) {
+  if (regular_file(file_name_of(folder, "app.py")))
+    found.push_back(detected(Runtime::python3, "app.py", "handler"));
+  if (regular_file(file_name_of(folder, "lambda_function.py"))) {
+    found.push_back(detected(Runtime::python3, "lambda_function.py", "lambda_handler"));
+  }
+}
+
+constexpr std::array<std::string_view, 3> kNodeSuffixes = {".mjs", ".cjs", ".js"};
+
+// The file that package.json's main means: itself, with a suffix, or an index below it, as Node
+// resolves it.
+std::optional<std::string> resolve_main(const std::string& folder, const std::string& main) {
+  const auto has_suffix = [&] {
+    return std::any_of(kNodeSuffixes.begin(), kNodeSuffixes.end(),
+                       [&](std::string_view s) { return main.ends_with(s); });
+  };
+  if (has_suffix() && regular_file(file_name_of(folder, main))) return main;
+  for (const std::string_view middle : {"", "/index"}) {
+    for (const std::string_view suffix : {".js", ".cjs", ".mjs"}) {
+      const std::string file = fmt::format("{}{}{}", main, middle, suffix);
+      if (regular_file(file_name_of(folder, file))) return file;
+    }
+  }
+  return std::nullopt;
+}
+
+Status find_node(const std::string& folder, std::vector<Detected>& found) {
+  for (const std::string_view suffix : kNodeSuffixes) {
+    const std::string file = fmt::format("index{}", suffix);
+    if (regular_file(file_name_of(folder, file)))
+      found.push_back(detected(Runtime::nodejs, file, "handler"));
+  }
+  const std::string package = file_name_of(folder, "package.json");
+  if (!regular_file(package)) return ok();
+  const std::string text = HEARTH_TRY(read_file(package, kPackageBytesMax, Code::manifest_invalid));
+  const auto main = HEARTH_TRY(package_main(text, package));
+  if (!main) return ok();
+  const auto file = resolve_main(folder, *main);
+  if (!file) return bad(fmt::format("{}: main: '{}' is not there", package, *main));
+  const bool known =
+      std::any_of(found.begin(), found.end(), [&](const Detected& d) { return d.file == *file; });
+  if (!known) found.push_back(detected(Runtime::nodejs, *file, "handler"));
+  return ok();
+}
+
+constexpr std::string_view kLookedForPython = "app.py, lambda_function.py";
+constexpr std::string_view kLookedForNode =
+    "index.mjs, index.cjs, index.js, the main of package.json";
+
+Error nothing_found(const std::string& folder, std::optional<Runtime> only) {
+  std::string looked_for;
+  if (only != Runtime::nodejs) looked_for = kLookedForPython;
+  if (!only) looked_for += ", ";
+  if (only != Runtime::python3) looked_for += kLookedForNode;
+  return bad(fmt::format(
+      "{} holds no function: looked for {}; name the file in {}, as in `handler: app.handler`",
+      folder, looked_for, kManifestName));
+}
+
+// A handler without a runtime: the suffix of its module's file tells.
+Result<Runtime> runtime_of_handler(const std::string& folder, const std::string& handler) {
+  const std::string module = handler.substr(0, handler.rfind('.'));
+  std::string python_module = module;  // "pkg.app.handler" is pkg/app.py
+  std::replace(python_module.begin(), python_module.end(), '.', '/');
+  std::string python;
+  for (const std::string& candidate : {module + ".py", python_module + ".py"}) {
+    if (regular_file(file_name_of(folder, candidate))) python = candidate;
+  }
+  std::string node;
+  for (const std::string_view suffix : kNodeSuffixes) {
+    if (regular_file(fmt::format("{}/{}{}", folder, module, suffix)))
+      node = fmt::format("{}{}", module, suffix);
+  }
+  if (!python.empty() && !node.empty()) {
+    return bad(fmt::format("{}: handler '{}' may mean {} or {}; say which with `runtime:` in {}",
+                           folder, handler, python, node, kManifestName));
+  }
+  if (!python.empty()) return Runtime::python3;
+  if (!node.empty()) return Runtime::nodejs;
+  return bad(fmt::format("{}: handler '{}': none of {}.py, {}.mjs, {}.cjs and {}.js is there",
+                         folder, handler, module, module, module, module));
+}
+
+// The folder's own name, also for "." and "a/b/".
+Result<std::string> folder_name(const std::string& folder) {
+  char resolved[PATH_MAX];
+  if (::realpath(folder.c_str(), resolved) == nullptr) {
+    return Error{Code::io_failed,
+                 fmt::format("{} can't be read: {}", folder, std::strerror(errno))};
+  }
+  const std::string_view path = resolved;
+  return std::string(path.substr(path.rfind('/') + 1));
+}
+
+Status check_native(const std::string& folder, const FunctionSpec& spec) {
+  const std::string file = file_name_of(folder, spec.handler);
+  if (!regular_file(file))
+    return bad(fmt::format(
+        "handler: '{}' is not there; a native function's handler is its executable", file));
+  if (::access(file.c_str(), X_OK) != 0)
+    return bad(fmt::format("handler: '{}' is not executable; run chmod +x on it", file));
+  return ok();
+}
+
+Status fill_gaps(const std::string& folder, Manifest& manifest) {
+  FunctionSpec& spec = manifest.spec;
+  if (!manifest.has_name) spec.name = HEARTH_TRY(folder_name(folder));
+  if (manifest.has_runtime && manifest.has_handler) return ok();
+  if (manifest.has_handler) {
+    spec.runtime = HEARTH_TRY(runtime_of_handler(folder, spec.handler));
+    return ok();
+  }
+  if (manifest.has_runtime && spec.runtime == Runtime::native) {
+    return bad(
+        fmt::format("{}/{}: handler is missing; a native function's handler is its executable",
+                    folder, kManifestName));
+  }
+  const Detected found = HEARTH_TRY(
+      detect_function(folder, manifest.has_runtime ? std::optional(spec.runtime) : std::nullopt));
+  spec.runtime = found.runtime;
+  spec.handler = found.handler;
+  return ok();
+}
+
+}  // namespace
+
+Result<Manifest> parse_manifest(std::string_view text, std::string_view file) {
+  const YamlNode root =
+      HEARTH_TRY(parse_yaml(text, file, kManifestBytesMax, Code::manifest_invalid));
+  Manifest out;
+  YamlErrors errors(file, Code::manifest_invalid);
+  YamlFields top(root, "", errors);
+  top.text("name", out.spec.name);
+  out.has_name = top.entry("name") != nullptr;
+  if (out.has_name && !valid_function_name(out.spec.name)) {
+    top.report("name",
+               fmt::format("'{}' is not allowed; write 1 to {} letters, digits, '-' and '_'",
+                           out.spec.name, kFunctionNameMax));
+  }
+  read_runtime(top, out);
+  top.text("handler", out.spec.handler);
+  out.has_handler = top.entry("handler") != nullptr;
+  top.duration("timeout", out.spec.timeout, milliseconds(1), std::chrono::hours(24), Bare::unit);
+  read_memory(top, out.spec);
+  read_environment(top, out.spec, errors);
+  read_concurrency(top, out.spec.concurrency);
+  top.text("network", out.spec.network);
+  if (out.spec.network != "none") {
+    top.report("network", fmt::format("'{}' is not available; 'none' is the only value so far",
+                                      out.spec.network));
+  }
+  top.text("description", out.spec.description);
+  top.finish();
+  HEARTH_TRY(errors.status());
+  return out;
+}
+
+Result<Detected> detect_function(const std::string& folder, std::optional<Runtime> only) {
+  std::vector<Detected> found;
+  if (!only || *only == Runtime::python3) find_python(folder, found);
+  if (!only || *only == Runtime::nodejs) HEARTH_TRY(find_node(folder, found));
+  if (found.empty()) return nothing_found(folder, only);
+  if (found.size() > 1) {
+    return bad(fmt::format("{} has both {} and {}; say which in {}, as in `handler: {}`", folder,
+                           found[0].file, found[1].file, kManifestName, found[0].handler));
+  }
+  return std::move(found[0]);
+}
+
+Result<FunctionSpec> load_function(const std::string& folder) {
+  struct stat info {};
+  if (::stat(folder.c_str(), &info) != 0) {
+    return Error{Code::io_failed,
+                 fmt::format("{} can't be read: {}", folder, std::strerror(errno))};
+  }
+  if (!S_ISDIR(info.st_mode))
+    return bad(fmt::format("{} is not a folder; a function is a folder with its code", folder));
+  Manifest manifest;
+  const std::string file = file_name_of(folder, kManifestName);
+  if (::access(file.c_str(), F_OK) == 0) {
+    const std::string text = HEARTH_TRY(read_file(file, kManifestBytesMax, Code::manifest_invalid));
+    manifest = HEARTH_TRY(parse_manifest(text, file));
+  }
+  HEARTH_TRY(fill_gaps(folder, manifest));
+  if (Status sound = validate(manifest.spec, widest_limits()); !sound)
+    return bad(fmt::format("{}: {}", folder, sound.error().detail));
+  if (manifest.spec.runtime == Runtime::native) HEARTH_TRY(check_native(folder, manifest.spec));
+  return std::move(manifest.spec);
+}
+
+}  // namespace hearth

@@ -1,0 +1,45 @@
+// Finds the interpreters: `runtimes.NAME.path`, else /usr/bin, then /usr/local/bin. Never PATH:
+// what version managers put there are scripts in a home folder, which a sandbox can't see. Runs
+// child processes, so only at start and in `hearth doctor`. Blocks.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "core/function_spec.h"
+
+namespace hearth {
+
+struct RuntimeInfo {
+  Runtime runtime = Runtime::python3;
+  std::string name;       // "python3"
+  std::string path;       // where it was found or looked for; empty if nowhere
+  std::string real_path;  // without symbolic links: what a sandbox mounts and runs
+  std::string version;    // "3.11.2"
+  std::string problem;    // why it can't be used, and what to do; empty = usable
+
+  bool usable() const { return problem.empty(); }
+};
+
+struct RuntimeSearch {
+  std::vector<std::string> folders = {"/usr/bin", "/usr/local/bin"};
+  milliseconds version_timeout{5'000};
+};
+
+// Looks for one interpreter. `configured` is runtimes.NAME.path or empty. `native` has none and is
+// always usable.
+RuntimeInfo find_runtime(Runtime runtime, const std::string& configured,
+                         const RuntimeSearch& search = {});
+
+// python3, nodejs and native, in this order.
+std::vector<RuntimeInfo> find_runtimes(const RuntimesConfig& config,
+                                       const RuntimeSearch& search = {});
+
+// What `PROGRAM --version` prints, at most 256 bytes of its first line. Runs with an empty
+// environment, in /, without our descriptors, and is killed after `timeout`. Errors: io_failed,
+// which names the program and the reason.
+Result<std::string> run_version(const std::string& program, milliseconds timeout);
+
+}  // namespace hearth
