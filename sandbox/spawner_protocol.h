@@ -1,6 +1,7 @@
-// What the engine and the spawner say to each other. One SEQPACKET socket, one message a packet, plain structs, same machine and same build.
-// The spawner trusts nothing that comes after SpawnerConfig: a request names slots, indexes into tables that were fixed at start,
-// content hashes and numbers below fixed ceilings; never a path, an argument vector, a uid or mount flags.
+// What the engine and the spawner say to each other. One SEQPACKET socket, one message a packet,
+// plain structs, same machine and same build. The spawner trusts nothing that comes after
+// SpawnerConfig: a request names slots, indexes into tables that were fixed at start, content
+// hashes and numbers below fixed ceilings; never a path, an argument vector, a uid or mount flags.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +14,8 @@ inline constexpr size_t kRuntimesMax = 16;
 inline constexpr size_t kPathMax = 512;
 inline constexpr size_t kArgsMax = 16;
 inline constexpr size_t kSha256Hex = 64;
-inline constexpr size_t kEntryMax = 255;  // bytes of an entry (a native function's executable inside its code folder)
+inline constexpr size_t kEntryMax =
+    255;  // bytes of an entry (a native function's executable inside its code folder)
 inline constexpr size_t kDetailMax = 200;
 
 enum class Mode : uint8_t { kOff = 0, kDegraded = 1, kUser = 2, kStrict = 3 };
@@ -31,7 +33,15 @@ enum class MessageType : uint32_t {
   kExited = 104,    // the sandbox is gone: every process in it, its mounts and its cgroups
 };
 
+// The life of a slot: kSpawn -> kSpawned. With an error the slot is free again and nothing more
+// comes (ECANCELED: a kKill came before the worker was ready). Without one, exactly one kExited of
+// the same generation follows, after which the slot is free. kKill and kAssign of another
+// generation: kKill is ignored, kAssign is answered with ESTALE; a second kAssign with EALREADY.
+// Closing the control socket or the lifeline ends the spawner and all sandboxes.
+
 // Descriptors that ride on a successful kSpawned, in this order.
+// The receiver's ends: the stream socket of runtimes/protocol.md and two pipes to read;
+// non-blocking.
 enum SpawnFd : int { kFdChannel = 0, kFdStdout = 1, kFdStderr = 2, kSpawnFds = 3 };
 
 struct Header {
@@ -40,33 +50,55 @@ struct Header {
 };
 
 struct RuntimeEntry {
-  char name[32];          // "python3": names the seccomp policy, and the shim's folder below SpawnerConfig::shim_dir
-  char path[kPathMax];    // absolute path of the interpreter; empty = the function's own executable (kSpawn carries its entry)
-  uint8_t args_count;     // arguments behind argv[0]; "{memory_mb}" in one is replaced by the worker's memory in MiB
+  char name[32];        // "python3": names the seccomp policy, and the shim's folder below
+                        // SpawnerConfig::shim_dir
+  char path[kPathMax];  // absolute path of the interpreter; empty = the function's own executable
+                        // (kSpawn carries its entry) outside of /usr, the folder above its bin
+                        // folder is mounted too; never below /tmp
+  uint8_t args_count;  // arguments behind argv[0]; "{memory_mb}" in one is replaced by the worker's
+                       // memory in MiB in the modes degraded and off, "/var/runtime/" at the start
+                       // of one becomes shim_dir
   char args[kArgsMax][128];
 };
 
 struct SpawnerConfig {
   Header header;
-  Mode mode;             // the mode to be in force; the spawner answers kReady with an error if it can't be met
+  Mode mode;  // to be in force; if it can't be met, kReady carries an error
   uint8_t reserved[3];
-  uint32_t uid_base;     // strict: slot n runs as uid and gid uid_base + n
-  uint32_t slots_max;    // <= kSlotsMax
-  uint32_t engine_uid;   // 0 = unchanged. Not used for workers; the uid that the engine will drop to
-  uint64_t memory_max;   // ceiling of a worker's memory in bytes
-  uint64_t tmp_bytes;    // size of each sandbox's /tmp
-  uint32_t nofile;       // RLIMIT_NOFILE of a worker
-  uint32_t nproc;        // processes and threads of a worker
-  char code_dir[kPathMax];   // the code store: code_dir/<sha256>/ is a function's folder, mounted read-only at /var/task
-  char shim_dir[kPathMax];   // mounted read-only at /var/runtime
+  uint32_t uid_base;  // strict, and degraded as root: slot n runs as uid and gid
+  // uid_base + n; user mode as root: all run as uid_base outside of their user namespaces
+
+  uint32_t slots_max;   // <= kSlotsMax
+  uint32_t engine_uid;  // 0 = unchanged. Not used for workers; the uid that the engine will drop to
+  uint64_t memory_max;  // ceiling of a worker's memory in bytes
+  uint64_t tmp_bytes;   // size of each sandbox's /tmp
+  uint32_t nofile;      // RLIMIT_NOFILE of a worker
+  uint32_t nproc;       // processes and threads of a sandbox, its init included
+  char code_dir[kPathMax];  // the code store: code_dir/<sha256>/ is a function's folder, mounted
+                            // read-only at /var/task
+  char shim_dir[kPathMax];  // mounted read-only at /var/runtime
   uint32_t runtimes_count;
   RuntimeEntry runtimes[kRuntimesMax];
 };
 
 // Layers, in the order in which `hearth doctor` shows them.
 enum class Layer : uint8_t {
-  kUserNs, kPidNs, kMountNs, kNetNs, kIpcNs, kUtsNs, kCgroupNs, kReadOnlyRoot, kPrivateTmp, kSlotUid, kNoCapabilities,
-  kNoNewPrivs, kSeccomp, kRlimits, kCodeReadOnly, kLayersCount
+  kUserNs,
+  kPidNs,
+  kMountNs,
+  kNetNs,
+  kIpcNs,
+  kUtsNs,
+  kCgroupNs,
+  kReadOnlyRoot,
+  kPrivateTmp,
+  kSlotUid,
+  kNoCapabilities,
+  kNoNewPrivs,
+  kSeccomp,
+  kRlimits,
+  kCodeReadOnly,
+  kLayersCount
 };
 struct LayerState {
   uint8_t on;
@@ -84,10 +116,12 @@ struct ReadyMessage {
 struct SpawnRequest {
   Header header;
   uint32_t slot, generation;
-  uint32_t runtime;            // index into SpawnerConfig::runtimes
-  uint64_t memory_bytes;       // 0 = the ceiling; the limit of the address space that counts as data (see sandbox/README.md)
-  char code[kSha256Hex];       // all zero = none yet (kAssign brings it)
-  char entry[kEntryMax + 1];   // for a runtime without path: the executable, relative to the code folder
+  uint32_t runtime;       // index into SpawnerConfig::runtimes
+  uint64_t memory_bytes;  // 0 = the ceiling; the limit of the address space that counts as data
+                          // (see sandbox/README.md)
+  char code[kSha256Hex];  // all zero = none yet (kAssign brings it)
+  char entry[kEntryMax +
+             1];  // for a runtime without path: the executable, relative to the code folder
 };
 
 struct AssignRequest {
@@ -106,16 +140,19 @@ struct Answer {  // kSpawned and kAssigned
   Header header;
   uint32_t slot, generation;
   int32_t error;            // 0, or an errno
-  char detail[kDetailMax];  // the step that failed, in words
+  char detail[kDetailMax];  // the step that failed, in words. On success, when the worker has its
+                            // code: where the worker sees it (INIT's "root"): "/var/task", or in
+                            // the modes degraded and off the folder's real path
   int32_t pid;              // kSpawned: the worker's pid as the spawner sees it (for /proc figures)
 };
 
 struct ExitedMessage {
   Header header;
   uint32_t slot, generation;
-  int32_t wait_status;  // of the worker process, as waitpid gives it
+  int32_t wait_status;        // of the worker process, as waitpid gives it
   uint8_t killed_by_request;  // 1 = a kKill came before
-  uint8_t oom;                // 1 = the kernel says that memory ran out
+  uint8_t oom;  // 1 = the kernel says that memory ran out; without cgroups always 0: the runtime
+                // sees a failed allocation
 };
 
 }  // namespace hearth::sandbox

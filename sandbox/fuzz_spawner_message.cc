@@ -1,0 +1,29 @@
+// Any bytes on the control socket: as a configuration, and as a request under a fixed
+// configuration.
+#include <stdlib.h>
+
+#include "sandbox/message.h"
+
+using namespace hearth::sandbox;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static SpawnerConfig config, scratch;
+  if (config.slots_max == 0) {
+    config.slots_max = 8;
+    config.memory_max = 1 << 30;
+    config.runtimes_count = 2;
+    config.runtimes[0].path[0] = '/';
+  }
+  const std::span<const std::byte> message(reinterpret_cast<const std::byte*>(data), size);
+  (void)static_cast<bool>(check_config(message, scratch));
+  Request request;
+  Failure why;
+  if (check_request(message, config, request, why) != Check::kGood) return 0;
+  // What passed must be within its bounds.
+  if (request.slot >= config.slots_max) abort();
+  if (request.type == MessageType::kKill) return 0;
+  if (request.memory_bytes == 0 || request.memory_bytes > config.memory_max) abort();
+  if (request.has_code && strlen(request.code) != kSha256Hex) abort();
+  if (request.entry[0] != '\0' && !entry_is_plain(request.entry)) abort();
+  return 0;
+}

@@ -1,0 +1,275 @@
+#include "sandbox/launch.h"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/unique_fd.h"
+#include "sandbox/confine.h"
+#include "sandbox/root.h"
+#include "sandbox/tree.h"
+
+namespace hearth::sandbox {
+namespace {
+
+constexpr uint64_t kNamespaces =
+    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+constexpr int kSetupFailed =
+    125;                        // exit status of init and of a worker that never came to its exec
+constexpr int kReportFd = 4;    // of a worker until its exec
+constexpr int kScratchFd = 64;  // descriptors are parked above this while 0..4 are put in place
+
+constexpr uint32_t kSharedNproc = 8192;
+
+const char* const kEnvironment[] = {"PATH=/usr/local/bin:/usr/bin:/bin",
+                                    "LANG=C.UTF-8",
+                                    "TZ=:UTC",
+                                    "HOME=/tmp",
+                                    "TMPDIR=/tmp",
+                                    "PYTHONDONTWRITEBYTECODE=1",
+                                    "MALLOC_ARENA_MAX=2",
+                                    nullptr};
+
+[[noreturn]] void fail(const Launch& l, const Failure& failure) {
+  Report report{Report::Kind::kFailed, failure.error, {}};
+  copy_text(report.step, failure.step);
+  // MSG_NOSIGNAL: the spawner may be gone, then there is nobody to tell.
+  [[maybe_unused]] const ssize_t sent = send(l.report, &report, sizeof report, MSG_NOSIGNAL);
+  _exit(kSetupFailed);
+}
+
+void must(const Launch& l, const Failure& failure) {
+  if (failure) fail(l, failure);
+}
+
+Failure loopback_up() {
+  UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return Failure::at("socket for the loopback");
+  ifreq request{};
+  copy_text(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  return ioctl(fd.get(), SIOCSIFFLAGS, &request) == 0 ? Failure{}
+                                                      : Failure::at("bring the loopback up");
+}
+
+Failure send_mount_namespace(int report_fd) {
+  UniqueFd ns(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (!ns.valid()) return Failure::at("open the mount namespace");
+  Report report{Report::Kind::kMounts, 0, {}};
+  iovec data{&report, sizeof report};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  const int fd = ns.get();
+  memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  return sendmsg(report_fd, &message, MSG_NOSIGNAL) > 0 ? Failure{}
+                                                        : Failure::at("send the mount namespace");
+}
+
+Failure place_descriptors(Launch& l) {
+  int* const wanted[] = {&l.channel, &l.out, &l.err, &l.report};
+  for (int* fd : wanted) {
+    *fd = fcntl(*fd, F_DUPFD_CLOEXEC, kScratchFd);
+    if (*fd < 0) return Failure::at("move a descriptor");
+  }
+  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null < 0) return Failure::at("open /dev/null");
+  if ((null != 0 && dup2(null, 0) < 0) || dup2(l.out, 1) < 0 || dup2(l.err, 2) < 0 ||
+      dup2(l.channel, 3) < 0 || dup3(l.report, kReportFd, O_CLOEXEC) < 0)
+    return Failure::at("place a descriptor");
+  if (null == 0 && fcntl(0, F_SETFD, 0) != 0) return Failure::at("keep descriptor 0");
+  l.report = kReportFd;
+  if (sys::close_range_from(kReportFd + 1, ~0u) != 0)
+    return Failure::at("close the other descriptors");
+  return {};
+}
+
+// One argument of the interpreter, with what stands for something in it replaced.
+void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
+  constexpr const char* kMemory = "{memory_mb}";
+  const size_t runtime_length = strlen(kRuntimeDir);
+  const char* prefix = "";
+  if (!has_namespaces(l.config->mode) && strncmp(from, kRuntimeDir, runtime_length) == 0 &&
+      from[runtime_length] == '/') {
+    prefix = l.config->shim_dir;
+    from += runtime_length;
+  }
+  const char* at = strstr(from, kMemory);
+  if (at == nullptr) {
+    snprintf(to, room, "%s%s", prefix, from);
+    return;
+  }
+  snprintf(to, room, "%s%.*s%llu%s", prefix, static_cast<int>(at - from), from,
+           static_cast<unsigned long long>(l.memory_bytes >> 20), at + strlen(kMemory));
+}
+
+[[noreturn]] void exec_worker(const Launch& l) {
+  static char path[2 * kPathMax + kSha256Hex];
+  static char texts[kArgsMax][kPathMax + sizeof(RuntimeEntry{}.args[0]) + 24];
+  const char* argv[kArgsMax + 2] = {path};
+  const RuntimeEntry& runtime = *l.runtime;
+  if (runtime.path[0] != '\0')
+    snprintf(path, sizeof path, "%s", runtime.path);
+  else if (has_namespaces(l.config->mode))
+    snprintf(path, sizeof path, "%s/%s", kTaskDir, l.entry);
+  else
+    snprintf(path, sizeof path, "%s/%s/%s", l.config->code_dir, l.code, l.entry);
+  for (size_t i = 0; i < runtime.args_count; ++i) {
+    expand_argument(l, runtime.args[i], texts[i], sizeof texts[i]);
+    argv[i + 1] = texts[i];
+  }
+  if (l.filter != nullptr) must(l, load_filter(*l.filter));
+  execve(path, const_cast<char* const*>(argv), const_cast<char* const*>(kEnvironment));
+  fail(l, Failure::at("exec the worker"));
+}
+
+[[noreturn]] void run_worker(Launch l, pid_t init) {
+  const Mode mode = l.config->mode;
+  if (setsid() < 0) fail(l, Failure::at("setsid"));
+  must(l, place_descriptors(l));  // before the limit on descriptors
+  if (mode == Mode::kUser) must(l, enter_own_user_namespace());
+  if (mode != Mode::kOff) must(l, drop_privileges(l.uid));
+  const uint64_t headroom = memory_headroom(l.runtime == nullptr ? "" : l.runtime->name);
+  const SpawnerConfig& config = *l.config;
+  const uint64_t file_bytes =
+      config.memory_max > config.tmp_bytes ? config.memory_max : config.tmp_bytes;
+  // Without a uid or a user namespace of its own, a worker is counted together with all that its
+  // user runs.
+  const bool own_count = mode == Mode::kUser || l.uid != 0;
+  const uint32_t nproc = mode == Mode::kOff ? 0 : own_count ? config.nproc : kSharedNproc;
+  must(l, set_limits({.data_bytes = l.memory_bytes + headroom,
+                      .file_bytes = file_bytes,
+                      .nofile = config.nofile,
+                      .nproc = nproc}));
+  must(l, die_with_parent(SIGKILL));
+  if (getppid() != init) _exit(kSetupFailed);  // it died before the line above
+  umask(022);
+  if (chdir("/tmp") != 0) fail(l, Failure::at("chdir /tmp"));
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  const Report report{Report::Kind::kWorker, 0, {}};
+  if (send(l.report, &report, sizeof report, MSG_NOSIGNAL) != sizeof report) _exit(kSetupFailed);
+  if (l.runtime != nullptr) exec_worker(l);
+  if (l.filter != nullptr) must(l, load_filter(*l.filter));
+  _exit(0);
+}
+
+// Without a pid namespace, init's death frees the others: it kills them first.
+void kill_all_below() {
+  while (true) {
+    kill_descendants(getpid());
+    while (true) {
+      const pid_t pid = static_cast<pid_t>(syscall(SYS_wait4, -1, nullptr, WNOHANG, nullptr));
+      if (pid < 0) return;
+      if (pid == 0) break;
+    }
+    poll(nullptr, 0, 1);
+  }
+}
+
+[[noreturn]] void end_init(const Launch& l, int exit_code) {
+  if (!has_namespaces(l.config->mode)) kill_all_below();
+  _exit(exit_code);
+}
+
+void reap(const Launch& l, pid_t worker) {
+  while (true) {
+    int status = 0;
+    // wait4 itself, not waitpid: the call that the policy names.
+    const pid_t pid = static_cast<pid_t>(syscall(SYS_wait4, -1, &status, WNOHANG, nullptr));
+    if (pid <= 0) return;
+    if (pid != worker) continue;
+    if (!has_namespaces(l.config->mode)) kill_all_below();
+    [[maybe_unused]] const ssize_t n = write(l.status, &status, sizeof status);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  }
+}
+
+[[noreturn]] void watch_worker(const Launch& l, int signals, pid_t worker) {
+  pollfd fds[2] = {{l.lifeline, POLLIN, 0}, {signals, POLLIN, 0}};
+  while (true) {
+    if (poll(fds, 2, -1) < 0 && errno != EINTR) end_init(l, kSetupFailed);
+    if (fds[0].revents != 0) end_init(l, kSetupFailed);
+    if (fds[1].revents == 0) continue;
+    signalfd_siginfo info;
+    if (read(signals, &info, sizeof info) == sizeof info && info.ssi_signo == SIGTERM)
+      end_init(l, kSetupFailed);
+    reap(l, worker);
+  }
+}
+
+// Moves what init keeps to 0.., and closes all else.
+Failure keep_init_descriptors(Launch& l, int& signals) {
+  int* const kept[] = {&l.lifeline, &l.status, &l.report, &signals};
+  int next = 0;
+  for (int* fd : kept)
+    if ((*fd = fcntl(*fd, F_DUPFD_CLOEXEC, kScratchFd)) < 0)
+      return Failure::at("move a descriptor of init");
+  for (int* fd : kept) {
+    if (dup3(*fd, next, O_CLOEXEC) < 0) return Failure::at("place a descriptor of init");
+    *fd = next++;
+  }
+  if (sys::close_range_from(static_cast<unsigned>(next), ~0u) != 0)
+    return Failure::at("close the other descriptors of init");
+  return {};
+}
+
+[[noreturn]] void run_init(Launch l) {
+  const bool namespaces = has_namespaces(l.config->mode);
+  const int death_signal = namespaces ? SIGKILL : SIGTERM;
+  must(l, die_with_parent(death_signal));
+  prctl(PR_SET_NAME, "hearth-init", 0, 0, 0);
+  if (setsid() < 0) fail(l, Failure::at("setsid of init"));
+  if (namespaces) {
+    if (sethostname("hearth", 6) != 0) fail(l, Failure::at("set the host name"));
+    must(l, loopback_up());
+    must(l, send_mount_namespace(l.report));
+    must(l, enter_sandbox_root({l.config->tmp_bytes, l.code}));
+  } else if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
+    fail(l, Failure::at("become a subreaper"));
+  }
+  sigset_t watched;
+  sigemptyset(&watched);
+  sigaddset(&watched, SIGCHLD);
+  sigaddset(&watched, SIGTERM);
+  sigprocmask(SIG_SETMASK, &watched, nullptr);
+  int signals = signalfd(-1, &watched, SFD_CLOEXEC);
+  if (signals < 0) fail(l, Failure::at("signalfd of init"));
+  const pid_t init = getpid();
+  const pid_t worker = fork();
+  if (worker < 0) fail(l, Failure::at("fork the worker"));
+  if (worker == 0) run_worker(l, init);
+  must(l, keep_init_descriptors(l, signals));
+  if (l.config->mode != Mode::kOff) must(l, drop_privileges(l.uid));
+  must(l, die_with_parent(death_signal));
+  close(l.report);
+  if (namespaces && load_filter(*l.init_filter)) _exit(kSetupFailed);
+  watch_worker(l, signals, worker);
+}
+
+}  // namespace
+
+pid_t launch(const Launch& l) {
+  const pid_t pid = sys::clone3(has_namespaces(l.config->mode) ? kNamespaces : 0);
+  if (pid != 0) return pid;
+  run_init(l);
+}
+
+}  // namespace hearth::sandbox

@@ -1,0 +1,46 @@
+// Starts one sandbox: its first process (init), and under it the worker. Init waits for the worker,
+// reaps what is left to it, hands the worker's status over and exits; it dies with the spawner.
+// Everything after the clone reports its failures by `report` and ends.
+#pragma once
+#include <linux/filter.h>
+
+#include "sandbox/spawner_protocol.h"
+#include "sandbox/sys.h"
+
+namespace hearth::sandbox {
+
+// What the sandbox says to the spawner over its report socket while it is set up. End of file after
+// kWorker: the worker's exec went well.
+struct Report {
+  enum class Kind : uint32_t {
+    kMounts = 1,  // one descriptor rides along: the sandbox's mount namespace
+    kWorker = 2,  // sent by the worker; the credentials that ride along have its pid
+    kFailed = 3,
+  };
+  Kind kind;
+  int32_t error;
+  char step[64];
+};
+
+inline bool has_namespaces(Mode mode) { return mode == Mode::kStrict || mode == Mode::kUser; }
+
+// Pointers are borrowed for the call. The descriptors stay the caller's.
+struct Launch {
+  const SpawnerConfig* config;
+  const RuntimeEntry* runtime;  // null: a trial; the worker ends where it would exec
+  const sock_fprog* filter;     // of the worker; null in mode off
+  const sock_fprog* init_filter;
+  uint32_t uid;  // of the sandbox; 0 = the caller's
+  uint64_t memory_bytes;
+  const char* code;       // 64 hex digits, or null
+  const char* entry;      // for a runtime without path
+  int channel, out, err;  // the worker's ends
+  int report;             // a SEQPACKET socket
+  int status;             // a pipe: init writes the worker's wait status, an int
+  int lifeline;           // a pipe that ends when the spawner ends
+};
+
+// Returns the pid of init, or -1 with errno.
+pid_t launch(const Launch& launch);
+
+}  // namespace hearth::sandbox

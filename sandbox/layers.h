@@ -1,0 +1,42 @@
+// Which layers of confinement are in force, and which policy each runtime gets. Made once, when the
+// configuration has come.
+#pragma once
+#include <linux/filter.h>
+
+#include <vector>
+
+#include "sandbox/spawner_protocol.h"
+#include "sandbox/sys.h"
+
+namespace hearth::sandbox {
+
+// The filters of all runtimes. Owns their memory; sock_fprog views stay valid as long as this does.
+class Filters {
+ public:
+  // Reads and compiles the policies. On failure `detail` (kDetailMax bytes) says which line of
+  // which policy is wrong.
+  Failure compile(const SpawnerConfig& config, char (&detail)[kDetailMax]);
+
+  const sock_fprog* of_runtime(uint32_t runtime) const {
+    return runtimes_.empty() ? nullptr : &runtimes_[runtime].program;
+  }
+  const sock_fprog* of_init() const { return &init_.program; }
+
+ private:
+  struct Filter {
+    std::vector<sock_filter> code;
+    sock_fprog program{};
+  };
+  static Failure compile_one(const char* name, bool degraded, Filter& filter,
+                             char (&detail)[kDetailMax]);
+
+  std::vector<Filter> runtimes_;  // empty in mode off
+  Filter init_;
+};
+
+// Fills the layer table of a spawner whose trial sandbox went well. `as_root`: the spawner may
+// choose uids.
+void describe_layers(Mode mode, bool as_root,
+                     LayerState (&layers)[static_cast<size_t>(Layer::kLayersCount)]);
+
+}  // namespace hearth::sandbox

@@ -1,0 +1,169 @@
+#include "sandbox/message.h"
+
+namespace hearth::sandbox {
+namespace {
+
+template <size_t N>
+bool terminated(const char (&text)[N]) {
+  return memchr(text, '\0', N) != nullptr;
+}
+
+template <size_t N>
+bool absolute_path(const char (&path)[N]) {
+  return terminated(path) && path[0] == '/';
+}
+
+bool runtime_name(const char* name) {
+  if (*name == '\0') return false;
+  for (; *name != '\0'; ++name)
+    if (!((*name >= 'a' && *name <= 'z') || (*name >= '0' && *name <= '9') || *name == '_'))
+      return false;
+  return true;
+}
+
+bool all_zero(const char* text, size_t length) {
+  for (size_t i = 0; i < length; ++i)
+    if (text[i] != '\0') return false;
+  return true;
+}
+
+// Fills `to` with the hash; false: it is not 64 lower-case hex digits.
+bool take_hash(const char (&from)[kSha256Hex], char (&to)[kSha256Hex + 1]) {
+  for (size_t i = 0; i < kSha256Hex; ++i) {
+    const char c = from[i];
+    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) return false;
+    to[i] = c;
+  }
+  to[kSha256Hex] = '\0';
+  return true;
+}
+
+Failure check_runtime(const RuntimeEntry& runtime) {
+  if (!terminated(runtime.name) || !runtime_name(runtime.name))
+    return {"config: a runtime's name", EINVAL};
+  if (!terminated(runtime.path)) return {"config: a runtime's path", EINVAL};
+  if (runtime.path[0] != '\0' && runtime.path[0] != '/')
+    return {"config: a runtime's path is not absolute", EINVAL};
+  if (runtime.args_count > kArgsMax) return {"config: too many arguments", EINVAL};
+  for (size_t i = 0; i < runtime.args_count; ++i)
+    if (!terminated(runtime.args[i])) return {"config: an argument is not terminated", EINVAL};
+  return {};
+}
+
+bool take_memory(uint64_t bytes, const SpawnerConfig& config, Request& request) {
+  request.memory_bytes = bytes == 0 ? config.memory_max : bytes;
+  return request.memory_bytes >= kMemoryMin && request.memory_bytes <= config.memory_max;
+}
+
+Failure check_spawn(const SpawnRequest& spawn, const SpawnerConfig& config, Request& request) {
+  if (spawn.runtime >= config.runtimes_count) return {"no such runtime", EINVAL};
+  request.runtime = spawn.runtime;
+  if (!take_memory(spawn.memory_bytes, config, request)) return {"memory out of bounds", EINVAL};
+  request.has_code = !all_zero(spawn.code, sizeof spawn.code);
+  if (request.has_code && !take_hash(spawn.code, request.code)) return {"not a code hash", EINVAL};
+  if (!terminated(spawn.entry)) return {"the entry is not terminated", EINVAL};
+  copy_text(request.entry, spawn.entry);
+  const bool own_executable = config.runtimes[spawn.runtime].path[0] == '\0';
+  if (!own_executable)
+    return request.entry[0] == '\0' ? Failure{} : Failure{"this runtime takes no entry", EINVAL};
+  if (!request.has_code) return {"a runtime without interpreter needs code from the start", EINVAL};
+  return entry_is_plain(request.entry) ? Failure{}
+                                       : Failure{"the entry is not a plain relative path", EINVAL};
+}
+
+// The message as a T, if it has exactly its size.
+template <class T>
+bool take(std::span<const std::byte> message, T& to) {
+  if (message.size() != sizeof to) return false;
+  memcpy(&to, message.data(), sizeof to);
+  return true;
+}
+
+template <class T>
+void take_ids(const T& from, Request& request) {
+  request.slot = from.slot;
+  request.generation = from.generation;
+}
+
+}  // namespace
+
+bool entry_is_plain(const char* entry) {
+  const char* component = entry;
+  for (const char* at = entry;; ++at) {
+    if (*at != '/' && *at != '\0') {
+      if (static_cast<unsigned char>(*at) < 0x20 || *at == 0x7f) return false;
+      continue;
+    }
+    const size_t length = static_cast<size_t>(at - component);
+    if (length == 0 || (length == 1 && component[0] == '.') ||
+        (length == 2 && component[0] == '.' && component[1] == '.'))
+      return false;
+    if (*at == '\0') return true;
+    component = at + 1;
+  }
+}
+
+Failure check_config(std::span<const std::byte> message, SpawnerConfig& config) {
+  if (!take(message, config)) return {"config: wrong size", EPROTO};
+  if (config.header.magic != kSpawnerMagic || config.header.type != MessageType::kConfig)
+    return {"config: not a config message", EPROTO};
+  if (config.mode > Mode::kStrict) return {"config: mode", EINVAL};
+  if (config.slots_max == 0 || config.slots_max > kSlotsMax) return {"config: slots_max", EINVAL};
+  if (config.uid_base < kUidBaseMin || config.uid_base > 0xfffffff0u - kSlotsMax)
+    return {"config: uid_base", EINVAL};
+  if (config.memory_max < kMemoryMin || config.memory_max > (1ull << 46))
+    return {"config: memory_max", EINVAL};
+  if (config.tmp_bytes < kTmpMin || config.tmp_bytes > (1ull << 46))
+    return {"config: tmp_bytes", EINVAL};
+  if (config.nofile < kNofileMin) return {"config: nofile", EINVAL};
+  if (config.nproc < kNprocMin) return {"config: nproc", EINVAL};
+  if (!absolute_path(config.code_dir)) return {"config: code_dir", EINVAL};
+  if (!absolute_path(config.shim_dir)) return {"config: shim_dir", EINVAL};
+  if (config.runtimes_count == 0 || config.runtimes_count > kRuntimesMax)
+    return {"config: runtimes_count", EINVAL};
+  for (size_t i = 0; i < config.runtimes_count; ++i)
+    if (Failure failure = check_runtime(config.runtimes[i])) return failure;
+  return {};
+}
+
+Check check_request(std::span<const std::byte> message, const SpawnerConfig& config,
+                    Request& request, Failure& why) {
+  Header header;
+  if (message.size() < sizeof header) return Check::kDrop;
+  memcpy(&header, message.data(), sizeof header);
+  if (header.magic != kSpawnerMagic) return Check::kDrop;
+  request = {};
+  request.type = header.type;
+  union {
+    SpawnRequest spawn;
+    AssignRequest assign;
+    KillRequest kill;
+  } body;
+  why = {};
+  switch (header.type) {
+    case MessageType::kSpawn:
+      if (!take(message, body.spawn)) return Check::kDrop;
+      take_ids(body.spawn, request);
+      why = check_spawn(body.spawn, config, request);
+      break;
+    case MessageType::kAssign:
+      if (!take(message, body.assign)) return Check::kDrop;
+      take_ids(body.assign, request);
+      request.has_code = true;
+      if (!take_hash(body.assign.code, request.code))
+        why = {"not a code hash", EINVAL};
+      else if (!take_memory(body.assign.memory_bytes, config, request))
+        why = {"memory out of bounds", EINVAL};
+      break;
+    case MessageType::kKill:
+      if (!take(message, body.kill)) return Check::kDrop;
+      take_ids(body.kill, request);
+      break;
+    default:
+      return Check::kDrop;
+  }
+  if (request.slot >= config.slots_max) why = {"no such slot", EINVAL};
+  return why ? Check::kRefuse : Check::kGood;
+}
+
+}  // namespace hearth::sandbox

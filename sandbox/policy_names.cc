@@ -1,0 +1,122 @@
+#include "sandbox/policy_names.h"
+
+#include <asm/ioctls.h>
+#include <errno.h>
+#include <linux/fs.h>
+#include <linux/netlink.h>
+#include <linux/prctl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+namespace hearth::sandbox {
+namespace {
+
+struct Constant {
+  std::string_view name;
+  uint32_t value;
+};
+
+#define HEARTH_CONSTANT(name) \
+  { #name, static_cast < uint32_t>(name) }
+
+constexpr Constant kErrnos[] = {
+    HEARTH_CONSTANT(EPERM),      HEARTH_CONSTANT(ENOSYS),          HEARTH_CONSTANT(EINVAL),
+    HEARTH_CONSTANT(EACCES),     HEARTH_CONSTANT(ENOTTY),          HEARTH_CONSTANT(EAFNOSUPPORT),
+    HEARTH_CONSTANT(EOPNOTSUPP), HEARTH_CONSTANT(EPROTONOSUPPORT), HEARTH_CONSTANT(ENOPROTOOPT),
+};
+
+constexpr Constant kConstants[] = {
+    // socket
+    HEARTH_CONSTANT(AF_UNIX),
+    HEARTH_CONSTANT(AF_INET),
+    HEARTH_CONSTANT(AF_INET6),
+    HEARTH_CONSTANT(AF_NETLINK),
+    HEARTH_CONSTANT(SOCK_STREAM),
+    HEARTH_CONSTANT(SOCK_DGRAM),
+    HEARTH_CONSTANT(SOCK_RAW),
+    HEARTH_CONSTANT(SOCK_SEQPACKET),
+    HEARTH_CONSTANT(IPPROTO_TCP),
+    HEARTH_CONSTANT(IPPROTO_UDP),
+    HEARTH_CONSTANT(IPPROTO_SCTP),
+    HEARTH_CONSTANT(IPPROTO_MPTCP),
+    HEARTH_CONSTANT(NETLINK_ROUTE),
+    HEARTH_CONSTANT(MSG_FASTOPEN),
+    HEARTH_CONSTANT(SOL_SOCKET),
+    HEARTH_CONSTANT(SO_ATTACH_FILTER),
+    HEARTH_CONSTANT(SO_ATTACH_BPF),
+    HEARTH_CONSTANT(SO_ATTACH_REUSEPORT_CBPF),
+    HEARTH_CONSTANT(SO_ATTACH_REUSEPORT_EBPF),
+    HEARTH_CONSTANT(TCP_ULP),
+    HEARTH_CONSTANT(TCP_REPAIR),
+    HEARTH_CONSTANT(TCP_FASTOPEN_CONNECT),
+    // ioctl
+    HEARTH_CONSTANT(TCGETS),
+    HEARTH_CONSTANT(TIOCGWINSZ),
+    HEARTH_CONSTANT(FIONBIO),
+    HEARTH_CONSTANT(FIONREAD),
+    HEARTH_CONSTANT(FIOCLEX),
+    HEARTH_CONSTANT(FIONCLEX),
+    HEARTH_CONSTANT(FIOASYNC),
+    HEARTH_CONSTANT(TIOCGPGRP),
+    HEARTH_CONSTANT(TIOCOUTQ),
+    HEARTH_CONSTANT(SIOCGIFNAME),
+    HEARTH_CONSTANT(SIOCGIFCONF),
+    HEARTH_CONSTANT(SIOCGIFFLAGS),
+    HEARTH_CONSTANT(SIOCGIFADDR),
+    HEARTH_CONSTANT(SIOCGIFDSTADDR),
+    HEARTH_CONSTANT(SIOCGIFBRDADDR),
+    HEARTH_CONSTANT(SIOCGIFNETMASK),
+    HEARTH_CONSTANT(SIOCGIFMETRIC),
+    HEARTH_CONSTANT(SIOCGIFMTU),
+    HEARTH_CONSTANT(SIOCGIFHWADDR),
+    HEARTH_CONSTANT(SIOCGIFINDEX),
+    HEARTH_CONSTANT(SIOCGIFTXQLEN),
+    {"SIOCATMARK", 0x8905},
+    HEARTH_CONSTANT(FICLONE),
+    HEARTH_CONSTANT(FS_IOC_GETFLAGS),
+    // prctl
+    HEARTH_CONSTANT(PR_SET_NAME),
+    HEARTH_CONSTANT(PR_GET_NAME),
+    HEARTH_CONSTANT(PR_SET_PDEATHSIG),
+    HEARTH_CONSTANT(PR_GET_PDEATHSIG),
+    HEARTH_CONSTANT(PR_SET_DUMPABLE),
+    HEARTH_CONSTANT(PR_GET_DUMPABLE),
+    HEARTH_CONSTANT(PR_SET_TIMERSLACK),
+    HEARTH_CONSTANT(PR_GET_TIMERSLACK),
+    HEARTH_CONSTANT(PR_CAPBSET_READ),
+    HEARTH_CONSTANT(PR_SET_CHILD_SUBREAPER),
+    HEARTH_CONSTANT(PR_GET_CHILD_SUBREAPER),
+    HEARTH_CONSTANT(PR_SET_NO_NEW_PRIVS),
+    HEARTH_CONSTANT(PR_GET_NO_NEW_PRIVS),
+    HEARTH_CONSTANT(PR_GET_TID_ADDRESS),
+    HEARTH_CONSTANT(PR_SET_THP_DISABLE),
+    HEARTH_CONSTANT(PR_GET_THP_DISABLE),
+    HEARTH_CONSTANT(PR_SET_VMA),
+    HEARTH_CONSTANT(PR_GET_SECCOMP),
+    HEARTH_CONSTANT(PR_GET_KEEPCAPS),
+    HEARTH_CONSTANT(PR_GET_SECUREBITS),
+    HEARTH_CONSTANT(PR_GET_SPECULATION_CTRL),
+    HEARTH_CONSTANT(PR_GET_TSC),
+};
+
+#undef HEARTH_CONSTANT
+
+template <size_t N>
+std::optional<uint32_t> find(const Constant (&table)[N], std::string_view name) {
+  for (const Constant& constant : table)
+    if (constant.name == name) return constant.value;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<int> errno_value(std::string_view name) {
+  const auto value = find(kErrnos, name);
+  return value ? std::optional<int>(static_cast<int>(*value)) : std::nullopt;
+}
+
+std::optional<uint32_t> constant_value(std::string_view name) { return find(kConstants, name); }
+
+}  // namespace hearth::sandbox

@@ -1,0 +1,372 @@
+// Serving: requests come in, sandboxes start, are bound, are killed and end.
+#include "sandbox/spawner.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "sandbox/confine.h"
+#include "sandbox/root.h"
+#include "sandbox/spawner_tags.h"
+#include "sandbox/tree.h"
+
+namespace hearth::sandbox {
+namespace {
+
+constexpr int64_t kStartTimeoutMs = 10'000;  // from the clone to the worker's exec; usually 3 ms
+constexpr int kStartCheckMs = 1'000;
+constexpr int kSweepMs = 5;
+constexpr int kEventsMax = 64;
+constexpr int kRequestsPerTurn = 64;  // then children and reports have their turn
+
+int64_t now_ms() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+}
+
+}  // namespace
+
+uint32_t Spawner::uid_of(uint32_t slot) const {
+  const bool own = config_.mode == Mode::kStrict || (config_.mode == Mode::kDegraded && as_root_);
+  return own ? config_.uid_base + slot : 0;
+}
+
+Spawner::Slot* Spawner::find_init(pid_t pid) {
+  for (uint32_t i = 0; i < config_.slots_max; ++i)
+    if (slots_[i].state != State::kFree && slots_[i].init == pid) return &slots_[i];
+  return nullptr;
+}
+
+int Spawner::timeout_ms() const {
+  if (ending_ > 0) return kSweepMs;
+  return starting_ > 0 ? kStartCheckMs : -1;
+}
+
+int Spawner::serve() {
+  epoll_event events[kEventsMax];
+  while (!done_) {
+    const int count = epoll_wait(epoll_.get(), events, kEventsMax, timeout_ms());
+    if (count < 0 && errno != EINTR) break;
+    for (int i = 0; i < count && !done_; ++i) {
+      const uint64_t tag = events[i].data.u64;
+      if (tag == kTagLifeline) {
+        done_ = true;
+      } else if (tag == kTagSignals) {
+        on_child();
+      } else if (tag == kTagControl) {
+        on_control(events[i].events);
+      } else if (Slot& slot = slots_[tag]; slot.state == State::kStarting) {
+        on_report(slot);
+      }
+    }
+    if (ending_ > 0) sweep_strays();
+    if (starting_ > 0) check_deadlines();
+    flush();
+  }
+  end_all();
+  return 0;
+}
+
+void Spawner::on_control(uint32_t events) {
+  if ((events & EPOLLOUT) != 0) flush();
+  static std::byte buffer[sizeof(SpawnerConfig)];
+  for (int i = 0; i < kRequestsPerTurn && outgoing_count_ == 0 && !done_; ++i) {
+    const ssize_t n = recv(control_.get(), buffer, sizeof buffer, MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0) {
+      if (errno != EAGAIN && errno != EINTR) done_ = true;
+      break;
+    }
+    if (n == 0 && (events & (EPOLLHUP | EPOLLRDHUP)) != 0) done_ = true;
+    if (n == 0) break;
+    Request request;
+    Failure why{"too long", EMSGSIZE};
+    const Check check =
+        static_cast<size_t>(n) > sizeof buffer
+            ? Check::kDrop
+            : check_request({buffer, static_cast<size_t>(n)}, config_, request, why);
+    if (check == Check::kDrop) {
+      ++dropped_;
+    } else if (check == Check::kGood) {
+      on_request(request);
+    } else if (request.type == MessageType::kSpawn) {
+      answer(MessageType::kSpawned, request.slot, request.generation, why.error, why.step);
+    } else if (request.type == MessageType::kAssign) {
+      answer(MessageType::kAssigned, request.slot, request.generation, why.error, why.step);
+    } else {
+      ++dropped_;
+    }
+    flush();
+  }
+  if ((events & EPOLLHUP) != 0) done_ = true;
+}
+
+void Spawner::on_request(const Request& request) {
+  if (request.type == MessageType::kSpawn) return spawn(request);
+  if (request.type == MessageType::kAssign) return assign(request);
+  Slot& slot = slots_[request.slot];
+  if (slot.state != State::kFree && slot.generation == request.generation) {
+    slot.killed = true;
+    kill_slot_processes(slot);
+  }
+}
+
+void Spawner::spawn(const Request& request) {
+  Slot& slot = slots_[request.slot];
+  const auto refuse = [&](const Failure& why) {
+    char text[kDetailMax];
+    snprintf(text, sizeof text, "%s: %s", why.step, strerror(why.error));
+    answer(MessageType::kSpawned, request.slot, request.generation, why.error, text);
+  };
+  if (slot.state != State::kFree) return refuse({"the slot is in use", EBUSY});
+  slot = Slot{};
+  slot.generation = request.generation;
+  UniqueFd report;
+  if (Failure failure = open_and_launch(slot, request, report)) {
+    slot = Slot{};
+    return refuse(failure);
+  }
+  slot.state = State::kStarting;
+  slot.deadline_ms = now_ms() + kStartTimeoutMs;
+  slot.bound = request.has_code;
+  if (request.has_code) real_code_path(request.code, slot.detail);
+  ++starting_;
+  if (watch(slot.report.get(), request.slot, EPOLLIN)) fail_start(slot, "watch the sandbox", errno);
+}
+
+Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& report) {
+  int ends[2];
+  UniqueFd there[kSpawnFds], status;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    return Failure::at("make the channel");
+  slot.engine_ends[kFdChannel].reset(ends[0]);
+  there[kFdChannel].reset(ends[1]);
+  for (const int which : {kFdStdout, kFdStderr}) {
+    if (pipe2(ends, O_CLOEXEC) != 0) return Failure::at("make an output pipe");
+    slot.engine_ends[which].reset(ends[0]);
+    there[which].reset(ends[1]);
+  }
+  for (const UniqueFd& fd : slot.engine_ends)
+    if (fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return Failure::at("set non-blocking");
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return Failure::at("make the status pipe");
+  slot.status.reset(ends[0]);
+  status.reset(ends[1]);
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return Failure::at("make the report socket");
+  slot.report.reset(ends[0]);
+  report.reset(ends[1]);
+  const int on = 1;
+  if (setsockopt(slot.report.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
+    return Failure::at("ask for credentials");
+  const Launch plan{&config_,
+                    &config_.runtimes[request.runtime],
+                    filters_.of_runtime(request.runtime),
+                    filters_.of_init(),
+                    uid_of(request.slot),
+                    request.memory_bytes,
+                    request.has_code ? request.code : nullptr,
+                    request.entry,
+                    there[kFdChannel].get(),
+                    there[kFdStdout].get(),
+                    there[kFdStderr].get(),
+                    report.get(),
+                    status.get(),
+                    init_lifeline_read_.get()};
+  slot.init = launch(plan);
+  slot.worker = 0;
+  slot.runtime = request.runtime;
+  return slot.init < 0 ? Failure::at("clone with new namespaces") : Failure{};
+}
+
+void Spawner::real_code_path(const char* code, char (&path)[kDetailMax]) const {
+  if (has_namespaces(config_.mode)) return copy_text(path, kTaskDir);
+  snprintf(path, sizeof path, "%.*s/%s", static_cast<int>(kDetailMax - kSha256Hex - 2),
+           config_.code_dir, code);
+}
+
+void Spawner::assign(const Request& request) {
+  Slot& slot = slots_[request.slot];
+  Failure failure;
+  if (slot.state != State::kRunning || slot.generation != request.generation)
+    failure = {"no such worker", ESTALE};
+  else if (slot.bound)
+    failure = {"the worker has its code already", EALREADY};
+  else
+    failure = bind_code(slot, request);
+  char text[kDetailMax];
+  if (failure)
+    snprintf(text, sizeof text, "%s: %s", failure.step, strerror(failure.error));
+  else
+    real_code_path(request.code, text);
+  answer(MessageType::kAssigned, request.slot, request.generation, failure.error, text);
+}
+
+Failure Spawner::bind_code(Slot& slot, const Request& request) {
+  const uint64_t data_bytes =
+      request.memory_bytes + memory_headroom(config_.runtimes[slot.runtime].name);
+  if (Failure f = set_memory_limit(slot.worker, data_bytes, uid_of(request.slot))) return f;
+  if (has_namespaces(config_.mode)) {
+    if (Failure f = mount_code_late(own_mounts_.get(), slot.mounts.get(), request.code)) {
+      if (strcmp(f.step, kLostOwnMounts) == 0) done_ = true;
+      return f;
+    }
+    slot.mounts.reset();
+  }
+  slot.bound = true;
+  return {};
+}
+
+void Spawner::kill_slot_processes(Slot& slot) {
+  if (slot.init <= 0) return;
+  if (!has_namespaces(config_.mode)) kill_descendants(slot.init);
+  kill(slot.init, SIGKILL);
+}
+
+bool Spawner::read_report(Slot& slot) {
+  Report report{};
+  iovec data{&report, sizeof report};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(ucred))];
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t n = recvmsg(slot.report.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (n != sizeof report) return false;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET) continue;
+    if (header->cmsg_type == SCM_RIGHTS) {
+      int fd;
+      memcpy(&fd, CMSG_DATA(header), sizeof fd);
+      slot.mounts.reset(fd);
+    } else if (header->cmsg_type == SCM_CREDENTIALS && report.kind == Report::Kind::kWorker) {
+      ucred credentials;
+      memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
+      slot.worker = credentials.pid;
+    }
+  }
+  if (report.kind == Report::Kind::kWorker) slot.worker_reported = true;
+  if (report.kind == Report::Kind::kFailed && !slot.failure) {
+    copy_text(slot.step, report.step);
+    slot.failure = {slot.step, report.error};
+  }
+  return true;
+}
+
+void Spawner::on_report(Slot& slot) {
+  while (read_report(slot)) continue;
+  char byte;
+  const ssize_t n = recv(slot.report.get(), &byte, sizeof byte, MSG_DONTWAIT | MSG_PEEK);
+  if (n != 0) return;
+  // End of file: the exec went well, or it all ended; in the second case init's exit tells the
+  // rest.
+  if (slot.worker_reported && !slot.failure)
+    on_started(slot);
+  else
+    fail_start(slot, "the sandbox ended while it was set up", EPROTO);
+}
+
+void Spawner::on_started(Slot& slot) {
+  slot.state = State::kRunning;
+  --starting_;
+  slot.report.reset();
+  Outgoing& out = push(MessageType::kSpawned, &slot, index_of(slot));
+  out.pid = slot.worker;
+  copy_text(out.detail, slot.detail);
+  for (int i = 0; i < kSpawnFds; ++i) out.fds[i] = std::move(slot.engine_ends[i]);
+  if (slot.bound) slot.mounts.reset();
+}
+
+// Remembers why; the answer goes out when everything of the sandbox is reaped.
+void Spawner::fail_start(Slot& slot, const char* step, int error) {
+  if (!slot.failure) slot.failure = {step, error};
+  slot.report.reset();
+  slot.deadline_ms = INT64_MAX;
+  kill_slot_processes(slot);
+}
+
+void Spawner::on_child() {
+  signalfd_siginfo info;
+  while (read(signals_.get(), &info, sizeof info) == sizeof info) continue;
+  while (true) {
+    int status = 0;
+    const pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid <= 0) return;
+    if (Slot* slot = find_init(pid)) on_init_exit(*slot, status);
+  }
+}
+
+void Spawner::on_init_exit(Slot& slot, int status) {
+  if (slot.state == State::kStarting && slot.report.valid()) {
+    while (read_report(slot)) continue;
+    if (slot.worker_reported && !slot.failure && !slot.killed) on_started(slot);
+  }
+  if (slot.state == State::kStarting) {
+    --starting_;
+    const Failure why = slot.killed    ? Failure{"killed before it was ready", ECANCELED}
+                        : slot.failure ? slot.failure
+                                       : Failure{"the sandbox ended while it was set up", EPROTO};
+    char text[kDetailMax];
+    snprintf(text, sizeof text, "%s: %s", why.step, strerror(why.error));
+    answer(MessageType::kSpawned, index_of(slot), slot.generation, why.error, text);
+    slot = Slot{};
+    return;
+  }
+  // The worker's own status, unless init was killed before it could tell.
+  if (read(slot.status.get(), &slot.wait_status, sizeof slot.wait_status) !=
+      sizeof slot.wait_status)
+    slot.wait_status = status;
+  slot.init = 0;
+  if (has_namespaces(config_.mode)) return finish(slot);
+  slot.state = State::kEnding;
+  ++ending_;
+}
+
+void Spawner::finish(Slot& slot) {
+  slot.mounts.reset();
+  Outgoing& out = push(MessageType::kExited, &slot, index_of(slot));
+  out.wait_status = slot.wait_status;
+  out.killed = slot.killed;
+  slot = Slot{};
+}
+
+void Spawner::sweep_strays() {
+  on_child();
+  const auto known = [](void* self, pid_t pid) {
+    return static_cast<Spawner*>(self)->find_init(pid) != nullptr;
+  };
+  if (kill_strays(known, this) > 0) return;
+  for (uint32_t i = 0; i < config_.slots_max && ending_ > 0; ++i) {
+    if (slots_[i].state != State::kEnding) continue;
+    --ending_;
+    finish(slots_[i]);
+  }
+}
+
+void Spawner::check_deadlines() {
+  const int64_t now = now_ms();
+  for (uint32_t i = 0; i < config_.slots_max; ++i)
+    if (slots_[i].state == State::kStarting && slots_[i].deadline_ms <= now)
+      fail_start(slots_[i], "the sandbox did not start in time", ETIMEDOUT);
+}
+
+void Spawner::end_all() {
+  for (uint32_t i = 0; i < config_.slots_max; ++i)
+    if (slots_[i].state != State::kFree) kill_slot_processes(slots_[i]);
+  const auto known = [](void*, pid_t) { return false; };
+  while (true) {
+    const pid_t pid = waitpid(-1, nullptr, has_namespaces(config_.mode) ? 0 : WNOHANG);
+    if (pid < 0 && errno != EINTR) return;
+    if (pid != 0) continue;
+    kill_strays(known, nullptr);
+    poll(nullptr, 0, kSweepMs);
+  }
+}
+
+}  // namespace hearth::sandbox

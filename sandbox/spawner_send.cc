@@ -1,0 +1,90 @@
+// The way out of the spawner: messages wait in a ring until the control socket has room.
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cstdlib>
+
+#include "sandbox/spawner.h"
+#include "sandbox/spawner_tags.h"
+
+namespace hearth::sandbox {
+
+Spawner::Outgoing& Spawner::push(MessageType type, const Slot* slot, uint32_t index) {
+  // Cannot be full: see outgoing_max_. If it ever were, going on would lose an exit.
+  if (outgoing_count_ == outgoing_max_) abort();
+  Outgoing& out = outgoing_[(outgoing_first_ + outgoing_count_++) % outgoing_max_];
+  out = Outgoing{};
+  out.type = type;
+  out.slot = index;
+  out.generation = slot == nullptr ? 0 : slot->generation;
+  return out;
+}
+
+void Spawner::answer(MessageType type, uint32_t slot, uint32_t generation, int error,
+                     const char* detail) {
+  Outgoing& out = push(type, nullptr, slot);
+  out.generation = generation;
+  out.error = error;
+  copy_text(out.detail, detail);
+}
+
+bool Spawner::send_front() {
+  Outgoing& out = outgoing_[outgoing_first_];
+  Answer answer{};
+  ExitedMessage exited{};
+  iovec data{};
+  if (out.type == MessageType::kExited) {
+    exited = {{kSpawnerMagic, out.type}, out.slot, out.generation, out.wait_status, out.killed, 0};
+    data = {&exited, sizeof exited};
+  } else {
+    answer.header = {kSpawnerMagic, out.type};
+    answer.slot = out.slot;
+    answer.generation = out.generation;
+    answer.error = out.error;
+    copy_text(answer.detail, out.detail);
+    answer.pid = out.pid;
+    data = {&answer, sizeof answer};
+  }
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kSpawnFds)] = {};
+  if (out.fds[0].valid()) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int) * kSpawnFds);
+    int fds[kSpawnFds];
+    for (int i = 0; i < kSpawnFds; ++i) fds[i] = out.fds[i].get();
+    memcpy(CMSG_DATA(header), fds, sizeof fds);
+  }
+  if (sendmsg(control_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
+  if (errno == EINTR) return false;
+  // Too many descriptors on their way: the engine has to read some first.
+  if (errno == ETOOMANYREFS) poll(nullptr, 0, 1);
+  if (errno != EAGAIN && errno != ETOOMANYREFS && errno != ENOBUFS) done_ = true;
+  return false;
+}
+
+void Spawner::flush() {
+  while (outgoing_count_ > 0 && !done_) {
+    if (!send_front()) break;
+    outgoing_[outgoing_first_] = Outgoing{};
+    outgoing_first_ = (outgoing_first_ + 1) % outgoing_max_;
+    --outgoing_count_;
+  }
+  const bool wanted = outgoing_count_ > 0;
+  if (wanted == wants_write_) return;
+  wants_write_ = wanted;
+  epoll_event event{};
+  // While answers wait, no further requests are read: the engine's own slowness bounds what it can
+  // ask for.
+  event.events = wanted ? EPOLLOUT : EPOLLIN | EPOLLRDHUP;
+  event.data.u64 = kTagControl;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, control_.get(), &event) != 0) done_ = true;
+}
+
+}  // namespace hearth::sandbox

@@ -1,0 +1,154 @@
+#include "sandbox/start.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox/blob.h"
+
+namespace hearth::sandbox {
+namespace {
+
+constexpr size_t kChildStack = 64 << 10;
+constexpr int kParkFd = 10;  // the child moves what it keeps above the numbers that it fills
+#ifndef MFD_EXEC
+constexpr unsigned kMfdExec = 0x10U;
+#else
+constexpr unsigned kMfdExec = MFD_EXEC;
+#endif
+
+Error failed(const char* what) {
+  return Error{Code::io_failed, std::string(what) + ": " + strerror(errno)};
+}
+
+// Sealed: nobody who gets hold of the descriptor can change the program under us.
+Result<UniqueFd> make_image() {
+  constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  // Before Linux 6.3 the flag is unknown and a memfd may always be executed.
+  UniqueFd fd(memfd_create("hearth-spawner", kFlags | kMfdExec));
+  if (!fd.valid() && errno == EINVAL) fd.reset(memfd_create("hearth-spawner", kFlags));
+  if (!fd.valid()) return failed("memfd_create for the spawner");
+  std::span<const std::byte> rest = spawner_image();
+  while (!rest.empty()) {
+    const ssize_t n = write(fd.get(), rest.data(), rest.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return failed("write the spawner");
+    rest = rest.subspan(static_cast<size_t>(n));
+  }
+  if (fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
+    return failed("seal the spawner");
+  return fd;
+}
+
+struct ChildPlan {
+  int image, fd3, fd4;
+  const char* argument;
+  int error;  // written by the child: it shares our memory until its exec
+};
+
+// Runs on a borrowed stack in shared memory: system calls only.
+int child_main(void* context) {
+  ChildPlan& plan = *static_cast<ChildPlan*>(context);
+  // Handlers would run in the host's memory, and what the host ignores must not stay ignored in the
+  // workers.
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  for (int number = 1; number < NSIG; ++number) sigaction(number, &standard, nullptr);
+  // Ctrl-C in the host's terminal is for the host, which then drains.
+  setsid();
+  const int image = fcntl(plan.image, F_DUPFD_CLOEXEC, kParkFd);
+  const int fd3 = plan.fd3 < 0 ? -1 : fcntl(plan.fd3, F_DUPFD_CLOEXEC, kParkFd);
+  const int fd4 = plan.fd4 < 0 ? -1 : fcntl(plan.fd4, F_DUPFD_CLOEXEC, kParkFd);
+  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  const bool good = image >= 0 && null >= 0 && dup2(null, 0) == 0 && dup2(null, 1) == 1 &&
+                    (fd3 < 0 || dup2(fd3, 3) == 3) && (fd4 < 0 || dup2(fd4, 4) == 4);
+  if (good) {
+    // Everything else is marked, not closed: the image is needed until the exec.
+    syscall(SYS_close_range, fd4 >= 0 ? 5U : 4U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    const char* argv[] = {"hearth-spawner", plan.argument, nullptr};
+    const char* envp[] = {nullptr};
+    syscall(SYS_execveat, image, "", argv, envp, AT_EMPTY_PATH);
+  }
+  plan.error = errno;
+  _exit(127);
+}
+
+}  // namespace
+
+Result<ImageProcess> run_image(const char* argument, int fd3, int fd4) {
+  UniqueFd image = HEARTH_TRY(make_image());
+  void* stack = mmap(nullptr, kChildStack, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (stack == MAP_FAILED) return failed("stack for the spawner's start");
+  ChildPlan plan{image.get(), fd3, fd4, argument, 0};
+  // No signal may reach the child while it shares our memory.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int pidfd = -1;
+  const int pid = clone(child_main, static_cast<char*>(stack) + kChildStack,
+                        CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
+  const int clone_error = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  munmap(stack, kChildStack);
+  errno = clone_error;
+  if (pid < 0) return failed("clone for the spawner");
+  ImageProcess process{pid, UniqueFd(pidfd)};
+  if (plan.error == 0) return process;
+  siginfo_t info;
+  waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd), &info, WEXITED);
+  errno = plan.error;
+  return failed("exec the spawner (is /proc/sys/vm/memfd_noexec set?)");
+}
+
+Result<SpawnerProcess> start_spawner(const SpawnerConfig& config) {
+  int control[2], lifeline[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0)
+    return failed("control socket");
+  UniqueFd control_here(control[0]), control_there(control[1]);
+  if (pipe2(lifeline, O_CLOEXEC) != 0) return failed("lifeline");
+  UniqueFd lifeline_there(lifeline[0]), lifeline_here(lifeline[1]);
+  ImageProcess process = HEARTH_TRY(run_image(nullptr, control_there.get(), lifeline_there.get()));
+  SpawnerProcess spawner{std::move(control_here), std::move(lifeline_here),
+                         std::move(process.pidfd), process.pid};
+  SpawnerConfig message = config;
+  message.header = {kSpawnerMagic, MessageType::kConfig};
+  if (send(spawner.control.get(), &message, sizeof message, MSG_NOSIGNAL) !=
+      static_cast<ssize_t>(sizeof message))
+    return failed("send the configuration to the spawner");
+  return spawner;
+}
+
+Result<ReadyMessage> wait_ready(const SpawnerProcess& spawner, std::chrono::milliseconds timeout) {
+  const auto end = std::chrono::steady_clock::now() + timeout;
+  pollfd fd{spawner.control.get(), POLLIN, 0};
+  int ready;
+  do {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        end - std::chrono::steady_clock::now());
+    ready = poll(&fd, 1, left.count() > 0 ? static_cast<int>(left.count()) : 0);
+  } while (ready < 0 && errno == EINTR);
+  if (ready < 0) return failed("wait for the spawner");
+  if (ready == 0) return Error{Code::spawner_lost, "it did not get ready in time"};
+  ReadyMessage message;
+  const ssize_t n = recv(spawner.control.get(), &message, sizeof message, MSG_DONTWAIT);
+  if (n != static_cast<ssize_t>(sizeof message) || message.header.magic != kSpawnerMagic ||
+      message.header.type != MessageType::kReady)
+    return Error{Code::spawner_lost, "it ended before it was ready"};
+  message.detail[kDetailMax - 1] = '\0';
+  if (message.error != 0) return Error{Code::sandbox_unavailable, message.detail};
+  return message;
+}
+
+}  // namespace hearth::sandbox
