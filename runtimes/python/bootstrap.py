@@ -41,12 +41,11 @@ class Worker(object):
 
     # ---- calls
 
+    # Runs calls until STOP. Everything that is looked up twice is a local here: this loop is the price of each call.
+    #
+    # A step: claim (popleft, which no RECALL can undo), run, queue the reply, flush if it or an unsent byte took long.
+    # With `once`, for the exercise at boot, it sends nothing and returns when no call is left.
     def serve(self, handler, once=False):
-        """Runs calls until STOP. Everything that is looked up twice is a local here: this loop is the price of each call.
-
-        A step: claim (popleft, which no RECALL can undo), run, queue the reply, flush if it or an unsent byte took long.
-        With `once`, for the exercise at boot, it sends nothing and returns when no call is left.
-        """
         channel = self.channel
         pending, out, claim = channel.pending, channel.out, channel.pending.popleft
         stdout, stderr, sink = self.stdout, self.stderr, self.sink
