@@ -1,0 +1,49 @@
+#include "api/call_table.h"
+
+namespace hearth::api {
+namespace {
+
+// The server may hold a few connections above its limit for as long as it takes to refuse them.
+constexpr uint32_t kSpareSlots = 64;
+
+}  // namespace
+
+CallTable::CallTable(InvokePort& port, uint32_t connections_max)
+    : port_(port), slot_count_(connections_max + kSpareSlots), slots_(new Slot[slot_count_]) {
+  for (uint32_t i = 0; i < slot_count_; ++i) slots_[i].table = this;
+}
+
+Status CallTable::submit(ConnectionId connection, CallRequest&& request, const CallInfo& info,
+                         FinishFn finish) {
+  if (connection.slot >= slot_count_) return Error{Code::too_many_connections, {}};
+  Slot& slot = slots_[connection.slot];
+  HEARTH_ASSERT(!slot.connection);
+  request.done = DoneFn::plain(&CallTable::on_done, &slot);
+  slot.call = HEARTH_TRY(port_.submit(std::move(request)));
+  slot.connection = connection;
+  slot.finish = finish;
+  slot.info = info;
+  ++in_flight_;
+  return ok();
+}
+
+void CallTable::gone(ConnectionId connection) {
+  if (connection.slot >= slot_count_) return;
+  Slot& slot = slots_[connection.slot];
+  if (!slot.connection || slot.connection != connection) return;
+  slot.connection = {};
+  --in_flight_;
+  port_.abandon(slot.call);
+}
+
+void CallTable::on_done(void* context, InvocationId call, const Outcome& outcome) {
+  Slot& slot = *static_cast<Slot*>(context);
+  HEARTH_ASSERT(slot.connection && slot.call == call);
+  const ConnectionId connection = slot.connection;
+  const CallInfo info = slot.info;
+  slot.connection = {};
+  --slot.table->in_flight_;
+  slot.finish(connection, info, outcome);
+}
+
+}  // namespace hearth::api

@@ -1,0 +1,25 @@
+// What a refused request gets: the catalogue's status, Lambda's error shape. Used by both halves of
+// the API. Allocates nothing.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "api/responder.h"
+#include "base/request_id.h"
+#include "base/result.h"
+
+namespace hearth::api {
+
+// Answers with the catalogue's status for `code`: X-Amzn-ErrorType, X-Amzn-RequestId,
+// X-Hearth-Error (the catalogue's name), and the body
+// {"Type":"User"|"Service","message":"...","Reason":"queue_full"} (Reason with 429 only; the key is
+// "Message" for the errors where AWS spells it so). What may succeed later (429, 503) has
+// Retry-After: 1. `detail` goes into the message, cut at 512 bytes.
+void respond_error(Responder& responder, ConnectionId connection, const RequestId& request_id,
+                   Code code, std::string_view detail);
+
+// The same body for responses whose headers are not ours to write. The error's name is in it as
+// "__type", where AWS clients look next.
+void append_error_body(std::string& out, Code code, std::string_view detail);
+
+}  // namespace hearth::api

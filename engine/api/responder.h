@@ -1,0 +1,31 @@
+// The answering half of http::Server as an interface: what the API needs to answer, and what its
+// tests replace. Loop thread only.
+#pragma once
+#include "http/server.h"
+
+namespace hearth::api {
+
+// Each function means what the function of that name of http::Server means.
+class Responder {
+ public:
+  virtual ~Responder() = default;
+  virtual bool respond(ConnectionId connection, const http::ResponseHead& head,
+                       std::string_view body) = 0;
+  virtual const http::ServerStats& stats() const = 0;
+};
+
+// Answers through a server, which must outlive this.
+class ServerResponder final : public Responder {
+ public:
+  explicit ServerResponder(http::Server& server) : server_(server) {}
+  bool respond(ConnectionId connection, const http::ResponseHead& head,
+               std::string_view body) override {
+    return server_.respond(connection, head, body);
+  }
+  const http::ServerStats& stats() const override { return server_.stats(); }
+
+ private:
+  http::Server& server_;
+};
+
+}  // namespace hearth::api

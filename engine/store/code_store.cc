@@ -1,0 +1,114 @@
+#include "store/code_store.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <vector>
+
+#include "store/digest.h"
+#include "store/files.h"
+
+namespace hearth {
+namespace {
+
+constexpr const char* kArchive = "code.zip";
+constexpr const char* kCode = "code";
+constexpr size_t kChunk = 256 * 1024;
+
+Status rename_into(int from, const char* name, int to, const std::string& new_name) {
+  if (::renameat(from, name, to, new_name.c_str()) != 0) {
+    return os_error(fmt::format("rename to '{}'", new_name));
+  }
+  return sync_file(to, new_name);
+}
+
+}  // namespace
+
+StagedCode::~StagedCode() {
+  // What can't be removed here is removed at the next start.
+  if (folder_.valid()) static_cast<void>(remove_tree(staging_, name_));
+}
+
+Result<StagedCode> CodeStore::stage(int archive, uint64_t bytes_max) {
+  StagedCode staged;
+  staged.staging_ = folder_.staging();
+  const std::string name = random_name();
+  staged.folder_ = HEARTH_TRY(make_folder(folder_.staging(), name, 0700));
+  staged.name_ = name;
+  staged.archive_ =
+      HEARTH_TRY(open_at(staged.folder_.get(), kArchive, O_RDWR | O_CREAT | O_EXCL, 0600));
+  Sha256 hash;
+  std::vector<char> chunk(kChunk);
+  for (;;) {
+    const ssize_t n =
+        ::pread(archive, chunk.data(), chunk.size(), static_cast<off_t>(staged.archive_bytes_));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return os_error("read the archive");
+    if (n == 0) break;
+    staged.archive_bytes_ += static_cast<uint64_t>(n);
+    if (staged.archive_bytes_ > bytes_max) {
+      return Error{Code::archive_invalid,
+                   fmt::format("the archive is larger than {} bytes", bytes_max)};
+    }
+    hash.update({chunk.data(), static_cast<size_t>(n)});
+    HEARTH_TRY(write_all(staged.archive_.get(), {chunk.data(), static_cast<size_t>(n)}));
+  }
+  staged.sha256_ = to_hex(hash.finish());
+  return staged;
+}
+
+Status CodeStore::unpack(StagedCode& staged) {
+  staged.code_ = HEARTH_TRY(make_folder(staged.folder_.get(), kCode, 0755));
+  staged.unpacked_ = HEARTH_TRY(unpack_zip(staged.archive_.get(), staged.code_.get(), limits_));
+  return ok();
+}
+
+Status CodeStore::publish(StagedCode& staged) {
+  HEARTH_ASSERT(staged.code_.valid());
+  HEARTH_TRY(remove(staged.sha256_));
+  HEARTH_TRY(sync_tree(staged.folder_.get()));
+  HEARTH_TRY(
+      rename_into(staged.folder_.get(), kArchive, folder_.archives(), staged.sha256_ + ".zip"));
+  return rename_into(staged.folder_.get(), kCode, folder_.code(), staged.sha256_);
+}
+
+Result<UniqueFd> CodeStore::open_code(const std::string& sha256) const {
+  auto fd = open_at(folder_.code(), sha256, O_RDONLY | O_DIRECTORY);
+  if (!fd) return Error{Code::store_failed, fmt::format("code {}: {}", sha256, fd.error().detail)};
+  return fd;
+}
+
+Result<UniqueFd> CodeStore::open_archive(const std::string& sha256) const {
+  auto fd = open_at(folder_.archives(), sha256 + ".zip", O_RDONLY);
+  if (!fd) {
+    return Error{Code::store_failed, fmt::format("archive {}: {}", sha256, fd.error().detail)};
+  }
+  return fd;
+}
+
+Status CodeStore::remove(const std::string& sha256) {
+  HEARTH_TRY(remove_tree(folder_.code(), sha256));
+  return remove_tree(folder_.archives(), sha256 + ".zip");
+}
+
+Status CodeStore::collect(const std::function<bool(const std::string&)>& wanted) {
+  for (const auto& name : HEARTH_TRY(list_names(folder_.staging()))) {
+    HEARTH_TRY(remove_tree(folder_.staging(), name));
+  }
+  for (const auto& name : HEARTH_TRY(list_names(folder_.code()))) {
+    if (!wanted(name)) HEARTH_TRY(remove_tree(folder_.code(), name));
+  }
+  for (const auto& name : HEARTH_TRY(list_names(folder_.archives()))) {
+    const bool archive = name.ends_with(".zip");
+    if (!archive || !wanted(name.substr(0, name.size() - 4))) {
+      HEARTH_TRY(remove_tree(folder_.archives(), name));
+    }
+  }
+  return ok();
+}
+
+}  // namespace hearth

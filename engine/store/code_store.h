@@ -1,0 +1,68 @@
+// Function code on disk, by the SHA-256 of the archive that brought it. What has a name under code/
+// is complete: it was made in staging/, synced, and renamed. One thread.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "store/state_folder.h"
+#include "store/unpack.h"
+
+namespace hearth {
+
+// An archive on its way into the store: a folder of its own in staging/, removed with this object.
+class StagedCode {
+ public:
+  StagedCode(StagedCode&& other) noexcept = default;
+  StagedCode& operator=(StagedCode&&) = delete;
+  ~StagedCode();
+
+  const std::string& sha256() const { return sha256_; }
+  uint64_t archive_bytes() const { return archive_bytes_; }
+  // After CodeStore::unpack(): the unpacked folder and what is in it.
+  int folder() const { return code_.get(); }
+  const Unpacked& unpacked() const { return unpacked_; }
+
+ private:
+  friend class CodeStore;
+  StagedCode() = default;
+  int staging_ = -1;
+  UniqueFd folder_;   // staging/NAME
+  UniqueFd archive_;  // staging/NAME/code.zip
+  UniqueFd code_;     // staging/NAME/code
+  std::string name_;
+  std::string sha256_;
+  uint64_t archive_bytes_ = 0;
+  Unpacked unpacked_;
+};
+
+class CodeStore {
+ public:
+  // `folder` must outlive this.
+  CodeStore(const StateFolder& folder, const UnpackLimits& limits)
+      : folder_(folder), limits_(limits) {}
+
+  // Copies the archive (from its begin) into staging/ and hashes it. An archive above `bytes_max`
+  // is archive_invalid.
+  Result<StagedCode> stage(int archive, uint64_t bytes_max);
+  // Unpacks it beside the archive. Errors: those of unpack_zip.
+  Status unpack(StagedCode& staged);
+  // Makes it durable and gives it its name; replaces a left-over of the same name.
+  Status publish(StagedCode& staged);
+
+  // The unpacked folder, the archive. Errors: store_failed when it is not there.
+  Result<UniqueFd> open_code(const std::string& sha256) const;
+  Result<UniqueFd> open_archive(const std::string& sha256) const;
+
+  Status remove(const std::string& sha256);
+  // Empties staging/ and removes the code for which `wanted` says no.
+  Status collect(const std::function<bool(const std::string& sha256)>& wanted);
+
+ private:
+  const StateFolder& folder_;
+  UnpackLimits limits_;
+};
+
+}  // namespace hearth

@@ -1,0 +1,56 @@
+// What the store keeps of a function beyond its spec, and what may be changed of it.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "core/function_spec.h"
+
+namespace hearth {
+
+struct FunctionRecord {
+  FunctionSpec spec;  // with revision, code_sha256 and code_size
+  std::string
+      runtime_label;        // the runtime's name as the client gave it, "python3.12"; no semantics
+  std::string revision_id;  // a UUID that changes with each update; for optimistic locking
+  WallTime created{};       // of the function
+  WallTime modified{};      // of its last update
+  std::string code_sha256_base64;
+};
+
+// What update_configuration changes; what is empty stays.
+struct ConfigurationPatch {
+  std::optional<Runtime> runtime;
+  std::optional<std::string> runtime_label;  // set together with `runtime`
+  std::optional<std::string> handler;
+  std::optional<milliseconds> timeout;
+  std::optional<uint64_t> memory_bytes;
+  std::optional<std::vector<std::pair<std::string, std::string>>> environment;  // replaces all
+  std::optional<std::string> description;
+  std::optional<std::string> role;
+  std::optional<std::string> network;
+  std::optional<uint32_t> per_worker;
+  std::optional<uint32_t> workers_min;
+  std::optional<uint32_t> workers_max;
+  std::optional<uint32_t> queue;
+};
+
+// Puts what `patch` names into `spec` and `label`; sorts the environment.
+void apply_patch(const ConfigurationPatch& patch, FunctionSpec& spec, std::string& label);
+
+// A change that has been committed.
+struct FunctionChange {
+  enum class Kind : uint8_t { created, updated, removed };
+  Kind kind = Kind::created;
+  std::string name;
+  FunctionSpecPtr spec;  // the current revision; null for removed
+};
+
+// 64 lower-case hex digits: SHA-256 over everything of the spec but `revision` itself. Two
+// functions never share a revision, since the name is part of it.
+std::string revision_of(const FunctionSpec& spec);
+
+}  // namespace hearth

@@ -1,0 +1,115 @@
+// The management service: the one place that creates, changes and removes functions. Every dialect
+// (the Lambda API, later ones) comes here. Each change is committed durably, and told to the
+// listener, before the call returns. One thread (the store's); no function blocks on anything but
+// the disk.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/request_id.h"
+#include "store/code_store.h"
+#include "store/database.h"
+#include "store/function_record.h"
+
+namespace hearth {
+
+// Indexed by Runtime: does this machine have it?
+using RuntimeSet = std::array<bool, kRuntimeCount>;
+
+class FunctionService {
+ public:
+  struct Options {
+    Limits limits;
+    RuntimeSet runtimes{};
+    uint32_t revisions_kept = 10;  // a function's revisions, the current one included
+    // Code to which no revision refers stays that long, since workers of the old revision may still
+    // execute it: the longest call and the drain.
+    nanoseconds code_grace{};
+  };
+  struct Page {
+    std::vector<FunctionRecord> records;
+    std::string next_marker;  // empty: the list has ended
+  };
+
+  // All references must outlive this. The database has been migrated.
+  FunctionService(Database& database, CodeStore& code, const StateFolder& folder,
+                  const Clock& clock, Options options);
+
+  // Removes what a kill left behind: staging, code without a row, code without a revision.
+  Status collect();
+  Result<std::vector<FunctionRecord>> load_all();
+
+  // Runs on the store's thread after each commit.
+  void set_listener(std::function<void(const FunctionChange&)> listener) {
+    listener_ = std::move(listener);
+  }
+
+  // `spec` needs neither revision nor code_*; `archive` is a zip, read from its begin. Errors:
+  // function_exists, invalid_parameter, runtime_unavailable, archive_invalid, code_storage_full,
+  // disk_full, store_failed.
+  Result<FunctionRecord> create(FunctionSpec spec, std::string runtime_label, int archive);
+
+  // `revision_id`: when given, must be the current one, else revision_mismatch. function_unknown.
+  // `patch` changes along with the code, in one revision: so a handler can move to another file.
+  Result<FunctionRecord> update_code(std::string_view name, int archive,
+                                     const std::optional<std::string>& revision_id,
+                                     const ConfigurationPatch& patch = {});
+  Result<FunctionRecord> update_configuration(std::string_view name,
+                                              const ConfigurationPatch& patch,
+                                              const std::optional<std::string>& revision_id);
+  Status remove(std::string_view name);
+
+  Result<FunctionRecord> get(std::string_view name);
+  // Functions after `marker` in the order of their names' bytes; at most `max` (1 or more).
+  Result<Page> list(std::string_view marker, uint32_t max);
+  // The archive of the function's current code, for reading.
+  Result<UniqueFd> open_archive(const FunctionRecord& record) {
+    return code_.open_archive(record.spec.code_sha256);
+  }
+  // A nameless file in the state folder, for what is too large for memory.
+  Result<UniqueFd> temporary_file() const;
+
+  const Limits& limits() const { return options_.limits; }
+
+  // Removes code whose grace has passed. Returns when to come back, if there is more.
+  std::optional<MonotonicTime> sweep();
+
+ private:
+  struct Retired {
+    std::string sha256;
+    MonotonicTime since;
+  };
+  struct NewCode {
+    std::string sha256;
+    uint64_t archive_bytes = 0;
+    std::optional<StagedCode> staged;  // empty: the store has it already
+  };
+  Status check(const FunctionSpec& spec) const;
+  Result<FunctionRecord> find(std::string_view name, const std::optional<std::string>& revision_id);
+  Result<NewCode> take_code(int archive, FunctionSpec& spec);
+  Status check_room(const StagedCode& staged);
+  Status commit(FunctionRecord& record, const FunctionRecord* before, NewCode* code);
+  Status write_rows(const FunctionRecord& record, const FunctionRecord* before, NewCode* code);
+  Result<FunctionRecord> finish_update(FunctionRecord record, const FunctionRecord& before,
+                                       NewCode* code);
+  Status retire_unused();
+  void tell(FunctionChange::Kind kind, const FunctionSpec& spec);
+
+  Database& database_;
+  CodeStore& code_;
+  const StateFolder& folder_;
+  const Clock& clock_;
+  Options options_;
+  RequestIdSource ids_;
+  std::function<void(const FunctionChange&)> listener_;
+  std::vector<Retired> retired_;
+};
+
+}  // namespace hearth

@@ -1,0 +1,85 @@
+#include "store/state_folder.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "store/files.h"
+
+namespace hearth {
+namespace {
+
+Error unusable(const std::string& path, std::string_view why) {
+  return Error{Code::state_unusable, fmt::format("state folder '{}': {}", path, why)};
+}
+
+Result<UniqueFd> open_private(const std::string& path) {
+  std::error_code error;
+  const auto parent = std::filesystem::path(path).parent_path();
+  if (!parent.empty()) std::filesystem::create_directories(parent, error);
+  if (error) return unusable(path, error.message());
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    return unusable(path, std::strerror(errno));
+  }
+  UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return unusable(path, std::strerror(errno));
+  struct stat status {};
+  if (::fstat(folder.get(), &status) != 0) return unusable(path, std::strerror(errno));
+  if (status.st_uid != ::geteuid()) {
+    return unusable(path, fmt::format("belongs to user id {}, not to this process's ({})",
+                                      status.st_uid, ::geteuid()));
+  }
+  if ((status.st_mode & 077) != 0 && ::fchmod(folder.get(), 0700) != 0) {
+    return unusable(path, std::strerror(errno));
+  }
+  return folder;
+}
+
+Result<UniqueFd> take_lock(int folder, const std::string& path) {
+  auto lock = open_at(folder, "lock", O_RDWR | O_CREAT, 0600);
+  if (!lock) return unusable(path, lock.error().detail);
+  if (::flock(lock->get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return unusable(path, std::strerror(errno));
+    char pid[16] = {};
+    const ssize_t n = ::pread(lock->get(), pid, sizeof pid - 1, 0);
+    const std::string owner(pid, n > 0 ? strspn(pid, "0123456789") : 0);
+    return unusable(path, fmt::format("is in use by another hearth (process {}); stop it or name "
+                                      "another folder with --state",
+                                      owner.empty() ? "unknown" : owner));
+  }
+  const std::string text = fmt::format("{}\n", ::getpid());
+  if (::ftruncate(lock->get(), 0) != 0 || !write_all(lock->get(), text)) {
+    return unusable(path, "the lock file can't be written");
+  }
+  return std::move(*lock);
+}
+
+}  // namespace
+
+Result<StateFolder> StateFolder::open(const std::string& path) {
+  StateFolder state;
+  std::error_code error;
+  state.path_ = std::filesystem::absolute(path, error).lexically_normal().string();
+  while (state.path_.size() > 1 && state.path_.back() == '/') state.path_.pop_back();
+  state.folder_ = HEARTH_TRY(open_private(state.path_));
+  state.lock_ = HEARTH_TRY(take_lock(state.folder_.get(), state.path_));
+  const auto sub = [&](UniqueFd& fd, const char* name, mode_t mode) -> Status {
+    auto made = make_folder(state.folder_.get(), name, mode);
+    if (!made) return unusable(state.path_, made.error().detail);
+    fd = std::move(*made);
+    return ok();
+  };
+  HEARTH_TRY(sub(state.code_, "code", 0755));
+  HEARTH_TRY(sub(state.archives_, "archives", 0700));
+  HEARTH_TRY(sub(state.staging_, "staging", 0700));
+  HEARTH_TRY(sub(state.logs_, "logs", 0700));
+  return state;
+}
+
+}  // namespace hearth
