@@ -1,0 +1,148 @@
+// hearth doctor: what this machine allows, and what a daemon has on.
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/daemon.h"
+#include "cli/trial.h"
+
+namespace hearth::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kDepthShown = 6;
+
+// What the daemon says, or null when none answers.
+json ask_daemon(const DoctorOptions& options) {
+  Failure failure;
+  auto daemon = Daemon::open(options.server, failure);
+  if (!daemon) return nullptr;
+  http::ClientRequest request;
+  request.target = "/hearth/v1/doctor";
+  http::ClientResponse response;
+  constexpr milliseconds kTimeout{5'000};
+  if (!daemon->call(request, kTimeout, response, failure) || response.status != 200) return nullptr;
+  json answer = parse_body(response);
+  return answer.is_object() ? answer : json(nullptr);
+}
+
+std::string scalar(const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  return value.is_null() ? "-" : value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// Any JSON as indented `key: value` lines: the daemon may say more than this program knows.
+void print_any(const json& value, int depth, Output& output) {
+  const std::string indent(static_cast<size_t>(depth) * 2, ' ');
+  if (depth > kDepthShown) return output.out(indent + "...\n");
+  for (const auto& [key, member] : value.items()) {
+    const std::string name = value.is_array() ? "-" : shown(output, key) + ":";
+    if (!member.is_structured()) {
+      output.out(fmt::format("{}{} {}\n", indent, name, shown(output, scalar(member))));
+      continue;
+    }
+    output.out(fmt::format("{}{}\n", indent, name));
+    print_any(member, depth + 1, output);
+  }
+}
+
+void print_runtimes(const Trial& trial, Output& output) {
+  std::vector<std::vector<std::string>> rows;
+  for (const RuntimeInfo& runtime : trial.runtimes) {
+    std::string where = runtime.path;
+    if (runtime.runtime == Runtime::native) where = "the function's own executable";
+    if (runtime.real_path != runtime.path && !runtime.real_path.empty())
+      where += " -> " + runtime.real_path;
+    if (!runtime.usable()) where = runtime.problem;
+    rows.push_back({runtime.usable() ? "  ok" : "  --", runtime.name,
+                    runtime.version.empty() ? "-" : runtime.version, where});
+  }
+  output.out("interpreters\n" + table(rows));
+}
+
+void print_sandbox(const Trial& trial, Output& output) {
+  std::vector<std::vector<std::string>> rows;
+  for (const sandbox::ProbeItem& item : trial.items) {
+    rows.push_back({item.available ? "  ok" : "  --", item.name,
+                    item.fix.empty() ? item.detail : item.detail + "; " + item.fix});
+  }
+  if (!trial.probe_problem.empty()) rows.push_back({"  --", "probe", trial.probe_problem});
+  output.out("what this machine allows\n" + table(rows));
+  if (trial.layers.empty()) return;
+  rows.clear();
+  for (const TrialLayer& layer : trial.layers)
+    rows.push_back({layer.on ? "  on " : "  off", layer.name, layer.reason});
+  output.out(fmt::format("layers of a daemon here (mode {})\n{}", trial.mode, table(rows)));
+}
+
+json trial_json(const Trial& trial) {
+  json runtimes = json::array();
+  for (const RuntimeInfo& r : trial.runtimes) {
+    runtimes.push_back({{"name", r.name},
+                        {"path", r.path},
+                        {"real_path", r.real_path},
+                        {"version", r.version},
+                        {"usable", r.usable()},
+                        {"problem", r.problem}});
+  }
+  json probe = json::array();
+  for (const sandbox::ProbeItem& item : trial.items) {
+    probe.push_back({{"name", item.name},
+                     {"available", item.available},
+                     {"detail", item.detail},
+                     {"fix", item.fix}});
+  }
+  json layers = json::array();
+  for (const TrialLayer& layer : trial.layers)
+    layers.push_back({{"name", layer.name}, {"on", layer.on}, {"reason", layer.reason}});
+  return json{{"runtimes", runtimes},
+              {"probe", probe},
+              {"layers", layers},
+              {"mode", trial.mode.empty() ? json(nullptr) : json(trial.mode)}};
+}
+
+std::string verdict(const Trial& trial, const json& daemon, const std::string& url) {
+  const std::string remark = trial.remark();
+  const std::string running = daemon.is_null() ? "" : fmt::format(" (a daemon answers at {})", url);
+  if (!trial.ready())
+    return fmt::format("not ready: {}", remark.empty() ? "no interpreter can be used" : remark);
+  return fmt::format("ready{}{}", running, remark.empty() ? "" : ", but " + remark);
+}
+
+}  // namespace
+
+Exit run_doctor(const DoctorOptions& options, Output& output) {
+  Config config;
+  if (!options.config.empty()) {
+    auto loaded = load_config(options.config);
+    if (!loaded)
+      return report(output,
+                    Failure{Exit::usage, "hearth.yaml can't be used", loaded.error().detail, ""});
+    config = *std::move(loaded);
+  }
+  const Trial trial = try_machine(config);
+  const json daemon = ask_daemon(options);
+  const std::string last = verdict(trial, daemon, options.server);
+  const Exit exit = trial.ready() ? Exit::ok : Exit::function_error;
+  if (options.json) {
+    json all = trial_json(trial);
+    all["daemon"] = daemon;
+    all["ready"] = trial.ready();
+    all["verdict"] = last;
+    output.out(dump(all));
+    return exit;
+  }
+  print_runtimes(trial, output);
+  print_sandbox(trial, output);
+  if (!daemon.is_null()) {
+    output.out(fmt::format("the daemon at {}\n", options.server));
+    print_any(daemon, 1, output);
+  }
+  output.out(shown(output, last) + "\n");
+  return exit;
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,78 @@
+#include "cli/function_json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "cli/daemon.h"
+
+namespace hearth::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kRevisionShown = 12;
+
+// A copy of an object's member; an empty object when it is missing or something else.
+json member(const json& object, const char* key) {
+  if (!object.is_object()) return json::object();
+  const auto found = object.find(key);
+  return found != object.end() && found->is_object() ? *found : json::object();
+}
+
+bool same_number(const json& object, const char* key, double value) {
+  return number_of(object, key, value) == value;
+}
+
+}  // namespace
+
+json configuration_json(const FunctionSpec& spec) {
+  json variables = json::object();
+  for (const auto& [key, value] : spec.environment) variables[key] = value;
+  const Concurrency& c = spec.concurrency;
+  return json{{"Runtime", runtime_name(spec.runtime)},
+              {"Handler", spec.handler},
+              {"Timeout", (spec.timeout.count() + 999) / 1'000},
+              {"MemorySize", spec.memory_bytes >> 20},
+              {"Description", spec.description},
+              {"Environment", {{"Variables", std::move(variables)}}},
+              {"Hearth",
+               {{"TimeoutMs", spec.timeout.count()},
+                {"Concurrency",
+                 {{"PerWorker", c.per_worker},
+                  {"WorkersMin", c.workers_min},
+                  {"WorkersMax", c.workers_max},
+                  {"Queue", c.queue}}},
+                {"Network", spec.network}}}};
+}
+
+bool same_configuration(const FunctionSpec& spec, const json& current) {
+  const json wanted = configuration_json(spec);
+  const json hearth = member(current, "Hearth");
+  const json concurrency = member(hearth, "Concurrency");
+  const json& c = wanted["Hearth"]["Concurrency"];
+  if (text_of(current, "Runtime") != runtime_name(spec.runtime) ||
+      text_of(current, "Handler") != spec.handler)
+    return false;
+  if (text_of(current, "Description") != spec.description) return false;
+  if (number_of(current, "MemorySize") != static_cast<double>(spec.memory_bytes >> 20))
+    return false;
+  const double timeout_ms = number_of(hearth, "TimeoutMs", number_of(current, "Timeout") * 1'000);
+  if (timeout_ms != static_cast<double>(spec.timeout.count())) return false;
+  if (member(member(current, "Environment"), "Variables") != wanted["Environment"]["Variables"])
+    return false;
+  for (const char* key : {"PerWorker", "WorkersMin", "WorkersMax", "Queue"}) {
+    if (!same_number(concurrency, key, number_of(c, key))) return false;
+  }
+  const std::string network = text_of(hearth, "Network");
+  return network.empty() || network == spec.network;
+}
+
+std::string full_revision(const json& configuration) {
+  std::string revision = text_of(member(configuration, "Hearth"), "Revision");
+  return revision.empty() ? text_of(configuration, "RevisionId") : revision;
+}
+
+std::string short_revision(const json& configuration) {
+  return full_revision(configuration).substr(0, kRevisionShown);
+}
+
+}  // namespace hearth::cli

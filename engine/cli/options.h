@@ -1,0 +1,63 @@
+// The command line as plain data. options.cc is the only file that includes CLI11.
+#pragma once
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "cli/output.h"
+
+namespace hearth::cli {
+
+inline constexpr const char* kDefaultServer = "http://127.0.0.1:4327";
+
+// Of every command that talks to a daemon.
+struct RemoteOptions {
+  std::string server = kDefaultServer;  // --server, else HEARTH_SERVER
+  bool json = false;                    // --json
+};
+
+struct ServeOptions {
+  std::string config;                // --config; empty: none
+  std::string state;                 // --state; empty: hearth.yaml's, else default_state_dir()
+  std::string listen;                // --listen; empty: hearth.yaml's
+  std::string sandbox;               // --sandbox; empty: hearth.yaml's
+  bool know_this_is_unsafe = false;  // --i-know-this-is-unsafe
+};
+struct DeployOptions : RemoteOptions {
+  std::vector<std::string> folders;
+};
+struct InvokeOptions : RemoteOptions {
+  std::string name;
+  std::string data = "{}";       // --data: JSON, @FILE, or - for stdin
+  bool log_tail = false;         // --log-tail
+  milliseconds wait{1'000'000};  // --wait: the longest wait for an answer
+};
+struct ListOptions : RemoteOptions {};
+struct DeleteOptions : RemoteOptions {
+  std::string name;
+};
+struct LogsOptions : RemoteOptions {
+  std::string name;
+  std::string request_id;  // --request
+  bool follow = false;     // --follow
+};
+struct DoctorOptions : RemoteOptions {
+  std::string config;  // --config: whose runtimes.* and sandbox.* to look at
+};
+struct VersionOptions : RemoteOptions {};
+
+// The parser has printed what there was to print (help, or what is wrong); only the exit code is
+// left.
+struct Done {
+  Exit exit = Exit::ok;
+};
+
+using Command = std::variant<Done, ServeOptions, DeployOptions, InvokeOptions, ListOptions,
+                             DeleteOptions, LogsOptions, DoctorOptions, VersionOptions>;
+
+// `arguments` is argv without the program's name. Never throws; --help and errors go to `output`.
+Command parse_command_line(const std::vector<std::string>& arguments, Output& output);
+
+}  // namespace hearth::cli

@@ -1,0 +1,108 @@
+// The command line: every option reaches its field, every mistake is exit 2 and says what to do.
+#include "cli/options.h"
+
+#include <cstdlib>
+
+#include "cli/test_daemon.h"
+#include "tests/catch.h"
+
+using namespace hearth;
+using namespace hearth::cli;
+using Catch::Matchers::Contains;
+
+namespace {
+
+template <class T>
+T parsed(const std::vector<std::string>& arguments) {
+  TextOutput output;
+  const Command command = parse_command_line(arguments, output);
+  INFO(output.err_text);
+  REQUIRE(std::holds_alternative<T>(command));
+  return std::get<T>(command);
+}
+
+// The exit code of a command line that is not carried out, and what was printed.
+Exit done(const std::vector<std::string>& arguments, TextOutput& output) {
+  const Command command = parse_command_line(arguments, output);
+  REQUIRE(std::holds_alternative<Done>(command));
+  return std::get<Done>(command).exit;
+}
+
+}  // namespace
+
+TEST_CASE("every option reaches its field") {
+  const auto serve =
+      parsed<ServeOptions>({"serve", "--config", "h.yaml", "--state", "/s", "--listen",
+                            "127.0.0.1:0", "--sandbox", "off", "--i-know-this-is-unsafe"});
+  CHECK((serve.config == "h.yaml" && serve.state == "/s" && serve.listen == "127.0.0.1:0" &&
+         serve.sandbox == "off"));
+  CHECK(serve.know_this_is_unsafe);
+  const auto deploy =
+      parsed<DeployOptions>({"deploy", "a", "b", "--json", "--server", "http://127.0.0.1:9"});
+  CHECK(deploy.folders == std::vector<std::string>{"a", "b"});
+  CHECK((deploy.json && deploy.server == "http://127.0.0.1:9"));
+  const auto invoke =
+      parsed<InvokeOptions>({"invoke", "f", "--data", "@x", "--log-tail", "--wait", "5s"});
+  CHECK(
+      (invoke.name == "f" && invoke.data == "@x" && invoke.log_tail && invoke.wait == seconds(5)));
+  CHECK(parsed<InvokeOptions>({"invoke", "f", "--data", "-"}).data == "-");
+  CHECK(parsed<InvokeOptions>({"invoke", "f"}).data == "{}");
+  CHECK(parsed<ListOptions>({"list", "--json"}).json);
+  CHECK(parsed<DeleteOptions>({"delete", "f"}).name == "f");
+  const auto logs = parsed<LogsOptions>({"logs", "f", "--follow", "--request", "abc"});
+  CHECK((logs.name == "f" && logs.follow && logs.request_id == "abc"));
+  CHECK(parsed<DoctorOptions>({"doctor", "--json"}).json);
+  parsed<VersionOptions>({"version"});
+  parsed<VersionOptions>({"--version"});
+}
+
+TEST_CASE("the server comes from the option, the environment, or the default") {
+  ::unsetenv("HEARTH_SERVER");
+  CHECK(parsed<ListOptions>({"list"}).server == kDefaultServer);
+  ::setenv("HEARTH_SERVER", "http://127.0.0.1:1", 1);
+  CHECK(parsed<ListOptions>({"list"}).server == "http://127.0.0.1:1");
+  CHECK(parsed<ListOptions>({"list", "--server", "http://127.0.0.1:2"}).server ==
+        "http://127.0.0.1:2");
+  ::unsetenv("HEARTH_SERVER");
+}
+
+TEST_CASE("mistakes are usage errors that say what to do") {
+  const struct {
+    std::vector<std::string> arguments;
+    const char* says;
+  } cases[] = {{{}, "hearth help"},
+               {{"depoly", "x"}, "hearth deploy"},
+               {{"deploy"}, "hearth deploy"},
+               {{"list", "--jsn"}, "--jsn"},
+               {{"invoke"}, "hearth invoke --help"},
+               {{"invoke", "a b"}, "'a b'"},
+               {{"delete", "../x"}, "'../x'"},
+               {{"invoke", "f", "--wait", "soon"}, "'soon'"},
+               {{"serve", "--sandbox", "strickt"}, "'strict'"},
+               {{"help", "lst"}, "hearth list"}};
+  for (const auto& c : cases) {
+    TextOutput output;
+    INFO(c.says);
+    CHECK(done(c.arguments, output) == Exit::usage);
+    CHECK_THAT(output.err_text, Contains(c.says));
+    CHECK(output.out_text.empty());
+  }
+}
+
+TEST_CASE("help is printed for all and for one, with exit codes") {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"help"}, {"--help"}}) {
+    TextOutput output;
+    CHECK(done(arguments, output) == Exit::ok);
+    for (const char* word : {"serve", "deploy", "invoke", "list", "delete", "logs", "doctor",
+                             "version", "Exit codes", "HEARTH_SERVER"}) {
+      CHECK_THAT(output.out_text, Contains(word));
+    }
+  }
+  TextOutput of_help;
+  CHECK(done({"help", "serve"}, of_help) == Exit::ok);
+  TextOutput of_option;
+  CHECK(done({"serve", "--help"}, of_option) == Exit::ok);
+  CHECK_THAT(of_help.out_text,
+             Contains("70") && Contains("78") && Contains("--i-know-this-is-unsafe"));
+  CHECK(of_help.out_text == of_option.out_text);
+}
