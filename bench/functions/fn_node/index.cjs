@@ -1,0 +1,3 @@
+'use strict';
+
+exports.handler = async (event) => ({ message: 'Hello ' + JSON.parse(event.body).name });

@@ -1,0 +1,5 @@
+import json
+
+
+def handler(event, context):
+    return {"message": "Hello " + json.loads(event["body"])["name"]}
