@@ -1,4 +1,5 @@
-// The wiring: the one place that knows everything. Parts are made in order and destroyed in reverse.
+// The wiring: the one place that knows everything. Parts are made in order and destroyed in
+// reverse.
 #include "engine.h"
 
 #include <fmt/core.h>
@@ -41,7 +42,8 @@ RuntimeSet runtime_set(const std::vector<RuntimeInfo>& runtimes) {
   return set;
 }
 
-StoreThread::Options store_options(const Config& config, const Limits& limits, const std::vector<RuntimeInfo>& runtimes) {
+StoreThread::Options store_options(const Config& config, const Limits& limits,
+                                   const std::vector<RuntimeInfo>& runtimes) {
   StoreThread::Options options;
   options.state_folder = config.state_dir;
   options.limits = limits;
@@ -52,26 +54,36 @@ StoreThread::Options store_options(const Config& config, const Limits& limits, c
 // The mode in which the spawner is to run; `auto` is decided by trying.
 Result<sandbox::Mode> decide_mode(const EngineOptions& options) {
   switch (options.config.sandbox.mode) {
-    case SandboxMode::strict: return sandbox::Mode::kStrict;
-    case SandboxMode::user: return sandbox::Mode::kUser;
+    case SandboxMode::strict:
+      return sandbox::Mode::kStrict;
+    case SandboxMode::user:
+      return sandbox::Mode::kUser;
     case SandboxMode::degraded:
       if (!options.config.sandbox.allow_degraded) {
-        return Error{Code::sandbox_unavailable, "sandbox.mode is degraded, which hearth.yaml has to permit: set sandbox.allow_degraded: true"};
+        return Error{Code::sandbox_unavailable,
+                     "sandbox.mode is degraded, which hearth.yaml has to permit: set "
+                     "sandbox.allow_degraded: true"};
       }
       return sandbox::Mode::kDegraded;
     case SandboxMode::off:
       if (!options.off_is_understood) {
-        return Error{Code::sandbox_unavailable, "sandbox.mode is off: functions would run unconfined; add --i-know-this-is-unsafe if that is meant"};
+        return Error{Code::sandbox_unavailable,
+                     "sandbox.mode is off: functions would run unconfined; add "
+                     "--i-know-this-is-unsafe if that is meant"};
       }
       return sandbox::Mode::kOff;
-    case SandboxMode::automatic: break;
+    case SandboxMode::automatic:
+      break;
   }
   const sandbox::ProbeReport report = HEARTH_TRY(sandbox::probe());
-  return sandbox::choose_mode(report, options.config.sandbox.allow_degraded ? sandbox::AllowDegraded::kYes : sandbox::AllowDegraded::kNo);
+  return sandbox::choose_mode(report, options.config.sandbox.allow_degraded
+                                          ? sandbox::AllowDegraded::kYes
+                                          : sandbox::AllowDegraded::kNo);
 }
 
 Status make_state_folder(const std::string& path) {
-  if (path.empty() || path.front() != '/') return Error{Code::state_unusable, fmt::format("'{}' is not an absolute path", path)};
+  if (path.empty() || path.front() != '/')
+    return Error{Code::state_unusable, fmt::format("'{}' is not an absolute path", path)};
   for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
     const std::string part = path.substr(0, at);
     const bool last = at == std::string::npos;
@@ -80,7 +92,8 @@ Status make_state_folder(const std::string& path) {
     }
     if (last) break;
   }
-  if (::chmod(path.c_str(), 0700) != 0) return Error{Code::state_unusable, fmt::format("{}: {}", path, std::strerror(errno))};
+  if (::chmod(path.c_str(), 0700) != 0)
+    return Error{Code::state_unusable, fmt::format("{}: {}", path, std::strerror(errno))};
   if (::mkdir((path + "/code").c_str(), 0755) != 0 && errno != EEXIST) {
     return Error{Code::state_unusable, fmt::format("{}/code: {}", path, std::strerror(errno))};
   }
@@ -91,10 +104,17 @@ Status make_state_folder(const std::string& path) {
 
 struct Engine::Parts {
   Parts(EngineOptions opts, std::vector<RuntimeInfo> found)
-      : options(std::move(opts)), limits(with_budget(options.config.limits)), runtimes(std::move(found)),
-        log(options.log_sink, options.config.log_level), loop(clock), mailbox(loop, kMailboxMax), buffers(limits.buffers_max),
-        store(mailbox, clock, log, store_options(options.config, limits, runtimes)), function_log(clock),
-        workers(loop, buffers, limits, function_log, log), dispatcher(workers, loop.timers(), clock, buffers, limits) {}
+      : options(std::move(opts)),
+        limits(with_budget(options.config.limits)),
+        runtimes(std::move(found)),
+        log(options.log_sink, options.config.log_level),
+        loop(clock),
+        mailbox(loop, kMailboxMax),
+        buffers(limits.buffers_max),
+        store(mailbox, clock, log, store_options(options.config, limits, runtimes)),
+        function_log(clock),
+        workers(loop, buffers, limits, function_log, log),
+        dispatcher(workers, loop.timers(), clock, buffers, limits) {}
   ~Parts();
 
   Status open();
@@ -142,8 +162,11 @@ Engine::Parts::~Parts() {
   drain_check.disarm();
   dispatcher.close();
   dispatcher.deliver();
-  // Workers end within the spawner's time; their exits are heard so that nothing is left behind when we return.
-  for (int i = 0; opened && end != End::spawner_lost && dispatcher.pool().workers() != 0 && i < 500; ++i) loop.step(milliseconds(10));
+  // Workers end within the spawner's time; their exits are heard so that nothing is left behind
+  // when we return.
+  for (int i = 0; opened && end != End::spawner_lost && dispatcher.pool().workers() != 0 && i < 500;
+       ++i)
+    loop.step(milliseconds(10));
   if (server) server->close_all();
   store.stop();
   mailbox.discard();
@@ -160,8 +183,10 @@ Status Engine::Parts::open() {
   opened = true;
   for (const RuntimeInfo& info : runtimes) {
     if (!info.usable()) log.warning("runtime", "{} is not available: {}", info.name, info.problem);
-    if (info.usable() && info.runtime == Runtime::python3) dispatcher.pool().set_parked_target(Runtime::python3, limits.pool_python);
-    if (info.usable() && info.runtime == Runtime::nodejs) dispatcher.pool().set_parked_target(Runtime::nodejs, limits.pool_node);
+    if (info.usable() && info.runtime == Runtime::python3)
+      dispatcher.pool().set_parked_target(Runtime::python3, limits.pool_python);
+    if (info.usable() && info.runtime == Runtime::nodejs)
+      dispatcher.pool().set_parked_target(Runtime::nodejs, limits.pool_node);
   }
   if (options.http) HEARTH_TRY(start_http());
   return ok();
@@ -170,14 +195,18 @@ Status Engine::Parts::open() {
 Status Engine::Parts::start_sandbox() {
   const sandbox::Mode mode = HEARTH_TRY(decide_mode(options));
   const std::string shims = HEARTH_TRY(write_shims(options.config.state_dir));
-  const sandbox::SpawnerConfig config = HEARTH_TRY(spawner_config(options.config, runtimes, shims, mode));
+  const sandbox::SpawnerConfig config =
+      HEARTH_TRY(spawner_config(options.config, runtimes, shims, mode));
   workers.attach(dispatcher);
-  HEARTH_TRY(workers.open(config, Callback<void(std::string_view)>::to<&Parts::on_spawner_lost>(this)));
+  HEARTH_TRY(
+      workers.open(config, Callback<void(std::string_view)>::to<&Parts::on_spawner_lost>(this)));
   const sandbox::ReadyMessage& ready = workers.launcher().ready();
   log.info("sandbox", "mode {}", mode_name(ready.mode));
   for (size_t i = 0; i < static_cast<size_t>(sandbox::Layer::kLayersCount); ++i) {
     const sandbox::LayerState& layer = ready.layers[i];
-    if (layer.on == 0) log.info("sandbox", "layer {} is off: {}", layer_name(static_cast<sandbox::Layer>(i)), layer.reason);
+    if (layer.on == 0)
+      log.info("sandbox", "layer {} is off: {}", layer_name(static_cast<sandbox::Layer>(i)),
+               layer.reason);
   }
   if (ready.mode == sandbox::Mode::kOff) log.warning("sandbox", "functions run UNCONFINED");
   return ok();
@@ -185,7 +214,8 @@ Status Engine::Parts::start_sandbox() {
 
 Status Engine::Parts::start_store() {
   for (const FunctionSpecPtr& spec : HEARTH_TRY(store.open())) {
-    if (!dispatcher.upsert(spec)) log.error("store", "'{}' is left out: limits.functions is reached", spec->name);
+    if (!dispatcher.upsert(spec))
+      log.error("store", "'{}' is left out: limits.functions is reached", spec->name);
   }
   function_log.attach(store.logs());
   store.set_listener([this](const FunctionChange& change) { on_change(change); });
@@ -203,7 +233,9 @@ void Engine::Parts::on_change(const FunctionChange& change) {
 }
 
 Status Engine::Parts::start_http() {
-  EngineStatus::Sources sources{loop, dispatcher, workers, buffers, limits, runtimes, options.version, options.config.state_dir, loop.now(), &store.logs()};
+  EngineStatus::Sources sources{loop,       dispatcher,   workers,         buffers,
+                                limits,     runtimes,     options.version, options.config.state_dir,
+                                loop.now(), &store.logs()};
   status = std::make_unique<EngineStatus>(std::move(sources));
   control = std::make_unique<api::ControlApi>(api::ControlApi::Parts{store, loop, limits, *status});
   api::Front::Parts parts{dispatcher, buffers, limits, clock};
@@ -211,7 +243,8 @@ Status Engine::Parts::start_http() {
   parts.allowed_hosts = options.config.http.allowed_hosts;
   parts.readiness = Callback<api::Readiness()>::to<&Parts::readiness>(this);
   front = std::make_unique<api::Front>(std::move(parts));
-  server = std::make_unique<http::Server>(loop, buffers, limits, *front, log, store.folder().spool_path());
+  server = std::make_unique<http::Server>(loop, buffers, limits, *front, log,
+                                          store.folder().spool_path());
   control->attach(*server);
   front->attach(*server);
   front->add_metrics(Callback<void(MetricsText&)>::to<&Parts::append_metrics>(this));
@@ -245,7 +278,8 @@ void Engine::Parts::drain() {
   draining = true;
   log.info("engine", "draining: {} calls in flight", dispatcher.stats().in_flight);
   dispatcher.begin_drain();
-  loop.timers().arm(drain_timer, loop.now() + limits.drain_timeout, Callback<void()>::to<&Parts::on_drain_deadline>(this));
+  loop.timers().arm(drain_timer, loop.now() + limits.drain_timeout,
+                    Callback<void()>::to<&Parts::on_drain_deadline>(this));
   if (server) {
     server->drain(Callback<void()>::to<&Parts::on_drained>(this));
   } else {
@@ -261,11 +295,13 @@ void Engine::Parts::check_drained() {
     finish(End::drained);
     return;
   }
-  loop.timers().arm(drain_check, loop.now() + milliseconds(5), Callback<void()>::to<&Parts::check_drained>(this));
+  loop.timers().arm(drain_check, loop.now() + milliseconds(5),
+                    Callback<void()>::to<&Parts::check_drained>(this));
 }
 
 void Engine::Parts::on_drain_deadline() {
-  log.warning("engine", "{} calls did not end within {} ms (limits.drain_timeout)", dispatcher.stats().in_flight, limits.drain_timeout.count());
+  log.warning("engine", "{} calls did not end within {} ms (limits.drain_timeout)",
+              dispatcher.stats().in_flight, limits.drain_timeout.count());
   dispatcher.close();
   dispatcher.deliver();
   finish(End::drained);
@@ -275,6 +311,8 @@ void Engine::Parts::finish(End how) {
   if (end != End::spawner_lost) end = how;
   loop.stop();
 }
+
+const char* const kEngineVersion = HEARTH_VERSION;
 
 // ---- Engine
 

@@ -10,20 +10,27 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, static_cast<size_t>(sandbox::Layer::kLayersCount)> kLayerNames = {
-    "user_namespace", "pid_namespace", "mount_namespace", "network_namespace", "ipc_namespace", "uts_namespace", "cgroup_namespace",
-    "read_only_root", "private_tmp", "slot_uid", "no_capabilities", "no_new_privs", "seccomp", "rlimits", "code_read_only"};
+constexpr std::array<std::string_view, static_cast<size_t>(sandbox::Layer::kLayersCount)>
+    kLayerNames = {"user_namespace", "pid_namespace", "mount_namespace",  "network_namespace",
+                   "ipc_namespace",  "uts_namespace", "cgroup_namespace", "read_only_root",
+                   "private_tmp",    "slot_uid",      "no_capabilities",  "no_new_privs",
+                   "seccomp",        "rlimits",       "code_read_only"};
 
-std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string dump(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
-uint32_t busy_workers(const Function& function) { return function.ready - static_cast<uint32_t>(function.idle.size()); }
+uint32_t busy_workers(const Function& function) {
+  return function.ready - static_cast<uint32_t>(function.idle.size());
+}
 
 json layers_json(const sandbox::ReadyMessage& ready) {
   json layers = json::array();
   for (size_t i = 0; i < kLayerNames.size(); ++i) {
     const sandbox::LayerState& layer = ready.layers[i];
     json entry = {{"name", kLayerNames[i]}, {"on", layer.on != 0}};
-    if (layer.on == 0) entry["reason"] = std::string(layer.reason, strnlen(layer.reason, sizeof layer.reason));
+    if (layer.on == 0)
+      entry["reason"] = std::string(layer.reason, strnlen(layer.reason, sizeof layer.reason));
     layers.push_back(std::move(entry));
   }
   return layers;
@@ -32,7 +39,12 @@ json layers_json(const sandbox::ReadyMessage& ready) {
 json runtimes_json(const std::vector<RuntimeInfo>& runtimes) {
   json out = json::array();
   for (const RuntimeInfo& info : runtimes) {
-    out.push_back({{"name", info.name}, {"path", info.path}, {"real_path", info.real_path}, {"version", info.version}, {"usable", info.usable()}, {"problem", info.problem}});
+    out.push_back({{"name", info.name},
+                   {"path", info.path},
+                   {"real_path", info.real_path},
+                   {"version", info.version},
+                   {"usable", info.usable()},
+                   {"problem", info.problem}});
   }
   return out;
 }
@@ -41,19 +53,27 @@ json runtimes_json(const std::vector<RuntimeInfo>& runtimes) {
 
 std::string_view mode_name(sandbox::Mode mode) {
   switch (mode) {
-    case sandbox::Mode::kOff: return "off";
-    case sandbox::Mode::kDegraded: return "degraded";
-    case sandbox::Mode::kUser: return "user";
-    case sandbox::Mode::kStrict: return "strict";
+    case sandbox::Mode::kOff:
+      return "off";
+    case sandbox::Mode::kDegraded:
+      return "degraded";
+    case sandbox::Mode::kUser:
+      return "user";
+    case sandbox::Mode::kStrict:
+      return "strict";
   }
   return "unknown";
 }
 
-std::string_view layer_name(sandbox::Layer layer) { return kLayerNames[static_cast<size_t>(layer)]; }
+std::string_view layer_name(sandbox::Layer layer) {
+  return kLayerNames[static_cast<size_t>(layer)];
+}
 
 // ---- JSON
 
-std::string EngineStatus::version_json() const { return dump({{"version", s_.version}, {"protocol", 1}}); }
+std::string EngineStatus::version_json() const {
+  return dump({{"version", s_.version}, {"protocol", 1}});
+}
 
 std::string EngineStatus::state_json() const {
   const DispatcherStats& calls = s_.dispatcher.stats();
@@ -61,18 +81,28 @@ std::string EngineStatus::state_json() const {
   json out = {{"version", s_.version},
               {"state_dir", s_.state_dir},
               {"uptime_ms", to_ms(s_.loop.now() - s_.started)},
-              {"calls", {{"in_flight", calls.in_flight}, {"submitted", calls.submitted}, {"finished", calls.finished}, {"refused", calls.refused}}},
-              {"workers", {{"alive", s_.dispatcher.pool().workers()}, {"limit", s_.limits.workers_max}, {"starts", pool.starts}}},
+              {"calls",
+               {{"in_flight", calls.in_flight},
+                {"submitted", calls.submitted},
+                {"finished", calls.finished},
+                {"refused", calls.refused}}},
+              {"workers",
+               {{"alive", s_.dispatcher.pool().workers()},
+                {"limit", s_.limits.workers_max},
+                {"starts", pool.starts}}},
               {"memory", {{"charged", pool.memory_charged}, {"budget", s_.limits.memory_budget}}},
               {"buffers", {{"taken", s_.buffers.bytes_taken()}, {"limit", s_.limits.buffers_max}}},
               {"spawner_pid", s_.workers.launcher().pid()}};
   json pids = json::array();
-  s_.workers.each([&](int pid, const FunctionSpecPtr& spec) { pids.push_back({{"pid", pid}, {"function", spec != nullptr ? spec->name : ""}}); });
+  s_.workers.each([&](int pid, const FunctionSpecPtr& spec) {
+    pids.push_back({{"pid", pid}, {"function", spec != nullptr ? spec->name : ""}});
+  });
   out["processes"] = std::move(pids);
   json parked = json::object();
   for (size_t i = 0; i < kRuntimeCount; ++i) {
     const auto runtime = static_cast<Runtime>(i);
-    if (runtime != Runtime::native) parked[std::string(runtime_name(runtime))] = s_.dispatcher.pool().parked(runtime);
+    if (runtime != Runtime::native)
+      parked[std::string(runtime_name(runtime))] = s_.dispatcher.pool().parked(runtime);
   }
   out["parked"] = std::move(parked);
   return dump(out);
@@ -96,7 +126,11 @@ std::string EngineStatus::function_json(std::string_view name) const {
   s_.dispatcher.each_function([&](const Function& function) {
     if (function.name != name || function.removed) return;
     const FunctionStats& stats = function.stats;
-    out = dump({{"workers", {{"ready", function.ready}, {"busy", busy_workers(function)}, {"starting", function.starting}, {"max", function.workers_max}}},
+    out = dump({{"workers",
+                 {{"ready", function.ready},
+                  {"busy", busy_workers(function)},
+                  {"starting", function.starting},
+                  {"max", function.workers_max}}},
                 {"queued", function.queue.size()},
                 {"queue_max", function.queue_max},
                 {"calls", stats.submitted},
@@ -116,13 +150,18 @@ void EngineStatus::append_metrics(MetricsText& out) {
   out.family("hearth_build_info", MetricsText::Type::gauge, "The version that runs.");
   out.sample({{"version", s_.version}}, uint64_t{1});
   out.counter("hearth_calls_submitted_total", "Calls that were taken in.", calls.submitted);
-  out.counter("hearth_calls_finished_total", "Calls that have ended, in whatever way.", calls.finished);
+  out.counter("hearth_calls_finished_total", "Calls that have ended, in whatever way.",
+              calls.finished);
   out.counter("hearth_calls_refused_total", "Calls that were refused at the door.", calls.refused);
-  out.counter("hearth_calls_requeued_total", "Calls that came back from a worker which had not started them.", calls.requeued);
-  out.counter("hearth_replies_dropped_total", "Replies that nobody waited for any more.", calls.dropped_replies);
+  out.counter("hearth_calls_requeued_total",
+              "Calls that came back from a worker which had not started them.", calls.requeued);
+  out.counter("hearth_replies_dropped_total", "Replies that nobody waited for any more.",
+              calls.dropped_replies);
   out.gauge("hearth_calls_in_flight", "Calls that wait or run (limits.calls).", calls.in_flight);
-  out.gauge("hearth_buffers_bytes", "Payload bytes that the engine holds (limits.buffers).", static_cast<double>(s_.buffers.bytes_taken()));
-  out.gauge("hearth_loop_longest_turn_seconds", "The loop's longest turn since the last look.", static_cast<double>(s_.loop.take_longest_turn().count()) / 1e6);
+  out.gauge("hearth_buffers_bytes", "Payload bytes that the engine holds (limits.buffers).",
+            static_cast<double>(s_.buffers.bytes_taken()));
+  out.gauge("hearth_loop_longest_turn_seconds", "The loop's longest turn since the last look.",
+            static_cast<double>(s_.loop.take_longest_turn().count()) / 1e6);
   out.counter("hearth_loop_turns_total", "Turns of the loop.", s_.loop.turns());
   append_pool(out);
   append_functions(out);
@@ -133,24 +172,35 @@ void EngineStatus::append_pool(MetricsText& out) {
   WorkerPool& pool = s_.dispatcher.pool();
   const PoolStats& stats = pool.stats();
   out.gauge("hearth_workers", "Worker processes (limits.workers).", pool.workers());
-  out.family("hearth_workers_parked", MetricsText::Type::gauge, "Generic workers that wait for a function.");
-  for (const Runtime runtime : {Runtime::python3, Runtime::nodejs}) out.sample({{"runtime", runtime_name(runtime)}}, uint64_t{pool.parked(runtime)});
+  out.family("hearth_workers_parked", MetricsText::Type::gauge,
+             "Generic workers that wait for a function.");
+  for (const Runtime runtime : {Runtime::python3, Runtime::nodejs})
+    out.sample({{"runtime", runtime_name(runtime)}}, uint64_t{pool.parked(runtime)});
   out.counter("hearth_worker_starts_total", "Workers started.", stats.starts);
   out.counter("hearth_worker_exits_total", "Workers that have ended.", stats.exits);
   out.counter("hearth_worker_kills_total", "Workers killed by the engine.", stats.kills);
-  out.counter("hearth_worker_start_failures_total", "Starts and loads that failed.", stats.start_failures);
-  out.counter("hearth_worker_evictions_total", "Idle workers that made way for others.", stats.evictions);
-  out.counter("hearth_worker_violations_total", "Workers that broke the worker protocol.", stats.violations);
-  out.counter("hearth_memory_refusals_total", "Starts refused by limits.memory_budget.", stats.budget_refusals);
+  out.counter("hearth_worker_start_failures_total", "Starts and loads that failed.",
+              stats.start_failures);
+  out.counter("hearth_worker_evictions_total", "Idle workers that made way for others.",
+              stats.evictions);
+  out.counter("hearth_worker_violations_total", "Workers that broke the worker protocol.",
+              stats.violations);
+  out.counter("hearth_memory_refusals_total", "Starts refused by limits.memory_budget.",
+              stats.budget_refusals);
   out.counter("hearth_pool_hits_total", "Starts that found a parked worker.", stats.pool_hits);
   out.counter("hearth_pool_misses_total", "Starts that found none.", stats.pool_misses);
-  out.gauge("hearth_memory_charged_bytes", "Sum of the workers' memory limits.", static_cast<double>(stats.memory_charged));
-  out.gauge("hearth_memory_budget_bytes", "limits.memory_budget.", static_cast<double>(s_.limits.memory_budget));
+  out.gauge("hearth_memory_charged_bytes", "Sum of the workers' memory limits.",
+            static_cast<double>(stats.memory_charged));
+  out.gauge("hearth_memory_budget_bytes", "limits.memory_budget.",
+            static_cast<double>(s_.limits.memory_budget));
   const worker::WorkersStats& frames = s_.workers.stats();
   out.counter("hearth_worker_frames_total", "Frames that workers sent.", frames.frames_in);
   out.counter("hearth_log_lines_total", "Log lines of functions.", frames.log_lines);
-  out.counter("hearth_log_lines_dropped_total", "Log lines above log.rate.", frames.log_lines_dropped);
-  if (s_.logs != nullptr) out.counter("hearth_log_lines_lost_total", "Log lines that the disk was too slow for.", s_.logs->dropped());
+  out.counter("hearth_log_lines_dropped_total", "Log lines above log.rate.",
+              frames.log_lines_dropped);
+  if (s_.logs != nullptr)
+    out.counter("hearth_log_lines_lost_total", "Log lines that the disk was too slow for.",
+                s_.logs->dropped());
 }
 
 void EngineStatus::append_functions(MetricsText& out) {
@@ -163,27 +213,42 @@ void EngineStatus::append_functions(MetricsText& out) {
       {"hearth_function_calls_total", "Calls of a function.", &FunctionStats::submitted},
       {"hearth_function_errors_total", "Calls that ended with an error.", &FunctionStats::errors},
       {"hearth_function_refused_total", "Calls refused at the door.", &FunctionStats::refused},
-      {"hearth_function_cold_total", "Calls that waited for their worker to load.", &FunctionStats::cold},
-      {"hearth_function_timeouts_total", "Calls that passed their deadline.", &FunctionStats::timeouts},
+      {"hearth_function_cold_total", "Calls that waited for their worker to load.",
+       &FunctionStats::cold},
+      {"hearth_function_timeouts_total", "Calls that passed their deadline.",
+       &FunctionStats::timeouts},
       {"hearth_function_crashes_total", "Calls whose worker died.", &FunctionStats::crashes},
-      {"hearth_function_recalls_total", "Calls that were called back from a busy worker.", &FunctionStats::recalls},
+      {"hearth_function_recalls_total", "Calls that were called back from a busy worker.",
+       &FunctionStats::recalls},
   };
   for (const Counter& counter : kCounters) {
     out.family(counter.name, MetricsText::Type::counter, counter.help);
-    s_.dispatcher.each_function([&](const Function& f) { out.sample({{"function", f.name}}, f.stats.*counter.field); });
+    s_.dispatcher.each_function([&](const Function& f) {
+      out.sample({{"function", f.name}}, f.stats.*counter.field);
+    });
   }
-  out.family("hearth_function_queue", MetricsText::Type::gauge, "Calls that wait for a worker (concurrency.queue).");
-  s_.dispatcher.each_function([&](const Function& f) { out.sample({{"function", f.name}}, uint64_t{f.queue.size()}); });
-  out.family("hearth_function_workers", MetricsText::Type::gauge, "Workers of a function by what they do.");
+  out.family("hearth_function_queue", MetricsText::Type::gauge,
+             "Calls that wait for a worker (concurrency.queue).");
+  s_.dispatcher.each_function([&](const Function& f) {
+    out.sample({{"function", f.name}}, uint64_t{f.queue.size()});
+  });
+  out.family("hearth_function_workers", MetricsText::Type::gauge,
+             "Workers of a function by what they do.");
   s_.dispatcher.each_function([&](const Function& f) {
     out.sample({{"function", f.name}, {"state", "busy"}}, uint64_t{busy_workers(f)});
     out.sample({{"function", f.name}, {"state", "idle"}}, uint64_t{f.idle.size()});
     out.sample({{"function", f.name}, {"state", "starting"}}, uint64_t{f.starting});
   });
-  out.family("hearth_function_duration_seconds", MetricsText::Type::histogram, "From taking a call in to its end.");
-  s_.dispatcher.each_function([&](const Function& f) { out.histogram({{"function", f.name}}, f.stats.total); });
-  out.family("hearth_function_handler_seconds", MetricsText::Type::histogram, "Time in the handler, as the worker reports it.");
-  s_.dispatcher.each_function([&](const Function& f) { out.histogram({{"function", f.name}}, f.stats.exec); });
+  out.family("hearth_function_duration_seconds", MetricsText::Type::histogram,
+             "From taking a call in to its end.");
+  s_.dispatcher.each_function([&](const Function& f) {
+    out.histogram({{"function", f.name}}, f.stats.total);
+  });
+  out.family("hearth_function_handler_seconds", MetricsText::Type::histogram,
+             "Time in the handler, as the worker reports it.");
+  s_.dispatcher.each_function([&](const Function& f) {
+    out.histogram({{"function", f.name}}, f.stats.exec);
+  });
 }
 
 void EngineStatus::append_sandbox(MetricsText& out) {
@@ -191,7 +256,8 @@ void EngineStatus::append_sandbox(MetricsText& out) {
   out.family("hearth_sandbox_mode", MetricsText::Type::gauge, "The sandbox mode in force.");
   out.sample({{"mode", mode_name(ready.mode)}}, uint64_t{1});
   out.family("hearth_sandbox_layer", MetricsText::Type::gauge, "Layers of the sandbox, 1 = on.");
-  for (size_t i = 0; i < kLayerNames.size(); ++i) out.sample({{"layer", kLayerNames[i]}}, uint64_t{ready.layers[i].on});
+  for (size_t i = 0; i < kLayerNames.size(); ++i)
+    out.sample({{"layer", kLayerNames[i]}}, uint64_t{ready.layers[i].on});
 }
 
 }  // namespace hearth

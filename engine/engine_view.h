@@ -1,4 +1,5 @@
-// What the engine tells of itself: /metrics of core and workers, and the JSON of /hearth/v1. Loop thread only.
+// What the engine tells of itself: /metrics of core and workers, and the JSON of /hearth/v1. Loop
+// thread only.
 #pragma once
 #include <functional>
 #include <string>

@@ -2,8 +2,10 @@
 
 namespace hearth {
 
-void FunctionLogBridge::line(const FunctionSpec& spec, const RequestId* request_id, worker::LineLevel level, std::string_view text, bool) {
-  static constexpr std::string_view kLevels[] = {"plain", "debug", "info", "warning", "error", "critical"};
+void FunctionLogBridge::line(const FunctionSpec& spec, const RequestId* request_id,
+                             worker::LineLevel level, std::string_view text, bool) {
+  static constexpr std::string_view kLevels[] = {"plain",   "debug", "info",
+                                                 "warning", "error", "critical"};
   if (files_ == nullptr) return;
   char id[RequestId::kTextSize];
   LogRecord record;

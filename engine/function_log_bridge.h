@@ -12,7 +12,8 @@ class FunctionLogBridge final : public worker::FunctionLogSink {
   // Lines before this are dropped: no function runs yet.
   void attach(LogFiles& files) { files_ = &files; }
 
-  void line(const FunctionSpec& spec, const RequestId* request_id, worker::LineLevel level, std::string_view text, bool continued) override;
+  void line(const FunctionSpec& spec, const RequestId* request_id, worker::LineLevel level,
+            std::string_view text, bool continued) override;
 
  private:
   const Clock& clock_;

@@ -3,11 +3,11 @@
 #include <fmt/core.h>
 #include <sys/stat.h>
 
+#include <fcntl.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fcntl.h>
 
 #include "base/unique_fd.h"
 #include "runtimes/blob.h"
@@ -17,18 +17,23 @@
 namespace hearth {
 namespace {
 
-// Slot n of a strict sandbox runs as kUidBase + n: a range that no distribution's ranges (subuid, nspawn, DynamicUser) touch.
+// Slot n of a strict sandbox runs as kUidBase + n: a range that no distribution's ranges (subuid,
+// nspawn, DynamicUser) touch.
 constexpr uint32_t kUidBase = 0x70000000;
 constexpr uint64_t kTmpBytes = mebibytes(64);
 constexpr uint32_t kFilesMax = 1'024;
 constexpr uint32_t kTasksMax = 256;
 
 Status write_file(const std::string& path, std::string_view bytes) {
-  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0444));
-  if (!fd.valid()) return Error{Code::state_unusable, fmt::format("{}: {}", path, std::strerror(errno))};
+  const UniqueFd fd(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0444));
+  if (!fd.valid())
+    return Error{Code::state_unusable, fmt::format("{}: {}", path, std::strerror(errno))};
   for (size_t done = 0; done < bytes.size();) {
     const ssize_t n = ::write(fd.get(), bytes.data() + done, bytes.size() - done);
-    if (n <= 0) return Error{errno == ENOSPC ? Code::disk_full : Code::state_unusable, fmt::format("{}: {}", path, std::strerror(errno))};
+    if (n <= 0)
+      return Error{errno == ENOSPC ? Code::disk_full : Code::state_unusable,
+                   fmt::format("{}: {}", path, std::strerror(errno))};
     done += static_cast<size_t>(n);
   }
   return ok();
@@ -45,10 +50,12 @@ Status make_folder(const std::string& path, mode_t mode) {
 template <size_t N>
 Status copy_text(char (&field)[N], std::string_view text, std::string_view what) {
   if (sandbox::set_text(field, text)) return ok();
-  return Error{Code::config_invalid, fmt::format("{} is longer than {} bytes: {}", what, N - 1, text)};
+  return Error{Code::config_invalid,
+               fmt::format("{} is longer than {} bytes: {}", what, N - 1, text)};
 }
 
-Status add_runtime(sandbox::SpawnerConfig& config, std::string_view name, std::string_view path, std::initializer_list<std::string_view> args) {
+Status add_runtime(sandbox::SpawnerConfig& config, std::string_view name, std::string_view path,
+                   std::initializer_list<std::string_view> args) {
   sandbox::RuntimeEntry& entry = config.runtimes[config.runtimes_count++];
   HEARTH_TRY(copy_text(entry.name, name, "the name of a runtime"));
   HEARTH_TRY(copy_text(entry.path, path, "the path of a runtime"));
@@ -90,8 +97,9 @@ Result<std::string> write_shims(const std::string& state_dir) {
   return folder;
 }
 
-Result<sandbox::SpawnerConfig> spawner_config(const Config& config, const std::vector<RuntimeInfo>& runtimes, const std::string& shim_dir,
-                                              sandbox::Mode mode) {
+Result<sandbox::SpawnerConfig> spawner_config(const Config& config,
+                                              const std::vector<RuntimeInfo>& runtimes,
+                                              const std::string& shim_dir, sandbox::Mode mode) {
   sandbox::SpawnerConfig out{};
   out.mode = mode;
   out.uid_base = kUidBase;
@@ -103,13 +111,19 @@ Result<sandbox::SpawnerConfig> spawner_config(const Config& config, const std::v
   HEARTH_TRY(copy_text(out.code_dir, config.state_dir + "/code", "the state folder's path"));
   HEARTH_TRY(copy_text(out.shim_dir, shim_dir, "the state folder's path"));
   const auto path_of = [&](Runtime runtime) {
-    const auto found = std::find_if(runtimes.begin(), runtimes.end(), [&](const RuntimeInfo& info) { return info.runtime == runtime; });
-    // A runtime that is not there keeps its place in the table; nothing can be deployed for it, so it is never started.
-    return found != runtimes.end() && found->usable() ? found->real_path : std::string("/nonexistent");
+    const auto found = std::find_if(runtimes.begin(), runtimes.end(), [&](const RuntimeInfo& info) {
+      return info.runtime == runtime;
+    });
+    // A runtime that is not there keeps its place in the table; nothing can be deployed for it, so
+    // it is never started.
+    return found != runtimes.end() && found->usable() ? found->real_path
+                                                      : std::string("/nonexistent");
   };
   // In the order of the enum Runtime.
-  HEARTH_TRY(add_runtime(out, "python3", path_of(Runtime::python3), {"-I", "/var/runtime/python/bootstrap.py"}));
-  HEARTH_TRY(add_runtime(out, "nodejs", path_of(Runtime::nodejs), {"/var/runtime/node/bootstrap.cjs"}));
+  HEARTH_TRY(add_runtime(out, "python3", path_of(Runtime::python3),
+                         {"-I", "/var/runtime/python/bootstrap.py"}));
+  HEARTH_TRY(
+      add_runtime(out, "nodejs", path_of(Runtime::nodejs), {"/var/runtime/node/bootstrap.cjs"}));
   HEARTH_TRY(add_runtime(out, "native", "", {}));
   return out;
 }

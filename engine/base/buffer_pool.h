@@ -1,4 +1,5 @@
-// Pooled byte buffers in a few size classes. A warm call takes and returns buffers without touching the heap. Loop thread only.
+// Pooled byte buffers in a few size classes. A warm call takes and returns buffers without touching
+// the heap. Loop thread only.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace hearth {
 
 class BufferPool;
 
-// Owns one buffer of a pool and gives it back when destroyed. Move-only. `size` is what is used of `capacity`.
+// Owns one buffer of a pool and gives it back when destroyed. Move-only. `size` is what is used of
+// `capacity`.
 class Buffer {
  public:
   Buffer() = default;
@@ -68,7 +70,8 @@ class BufferPool {
 
   // A buffer of at least `capacity` bytes, size 0; an empty Buffer when bytes_max would be passed.
   Buffer take(size_t capacity);
-  // Makes sure that `buffer` has `room` more bytes, moving it to a larger one if need be. false: bytes_max is reached; buffer unchanged.
+  // Makes sure that `buffer` has `room` more bytes, moving it to a larger one if need be. false:
+  // bytes_max is reached; buffer unchanged.
   bool grow(Buffer& buffer, size_t room);
 
   uint64_t bytes_taken() const { return taken_; }

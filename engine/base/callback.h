@@ -1,5 +1,5 @@
-// A callback without an owner: an object pointer and a function pointer, 16 bytes, trivially copyable, never allocates.
-// The object must outlive every call.
+// A callback without an owner: an object pointer and a function pointer, 16 bytes, trivially
+// copyable, never allocates. The object must outlive every call.
 #pragma once
 #include <utility>
 

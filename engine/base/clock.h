@@ -1,4 +1,5 @@
-// Time comes in through the door: a Clock is a parameter. MonotonicTime and WallTime do not convert into each other.
+// Time comes in through the door: a Clock is a parameter. MonotonicTime and WallTime do not convert
+// into each other.
 #pragma once
 #include <chrono>
 #include <cstdint>

@@ -29,7 +29,8 @@ const ErrorInfo& info(Code code) {
 namespace detail {
 
 void assert_failed(const char* expression, const char* file, int line) {
-  std::fprintf(stderr, "hearth: internal error: %s does not hold at %s:%d\n", expression, file, line);
+  std::fprintf(stderr, "hearth: internal error: %s does not hold at %s:%d\n", expression, file,
+               line);
   std::abort();
 }
 

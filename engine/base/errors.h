@@ -1,4 +1,5 @@
-// The error codes and what is fixed about each: number, HTTP status, retry class, whose fault it is.
+// The error codes and what is fixed about each: number, HTTP status, retry class, whose fault it
+// is.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -16,7 +17,7 @@ enum class Fault : uint8_t { caller, function, platform };
 
 struct ErrorInfo {
   Code code;
-  std::string_view name;         // as in the catalogue: stable, shown to users
+  std::string_view name;  // as in the catalogue: stable, shown to users
   uint16_t http_status;
   Retry retry;
   Fault fault;

@@ -1,4 +1,5 @@
-// A histogram of durations with fixed log-linear buckets (error below 1/8), for metrics and estimates. 1 us to about 19 hours. Not thread-safe.
+// A histogram of durations with fixed log-linear buckets (error below 1/8), for metrics and
+// estimates. 1 us to about 19 hours. Not thread-safe.
 #pragma once
 #include <array>
 #include <bit>

@@ -1,5 +1,6 @@
-// {slot, generation} ids: what is carried across every asynchronous gap instead of a pointer. A slot that was freed gets a new generation,
-// so that a late answer finds nothing instead of somebody else's call.
+// {slot, generation} ids: what is carried across every asynchronous gap instead of a pointer. A
+// slot that was freed gets a new generation, so that a late answer finds nothing instead of
+// somebody else's call.
 #pragma once
 #include <cstdint>
 #include <functional>

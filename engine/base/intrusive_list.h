@@ -1,4 +1,5 @@
-// A doubly linked list whose links live in the elements: no allocation, removal in constant time. The list does not own its elements.
+// A doubly linked list whose links live in the elements: no allocation, removal in constant time.
+// The list does not own its elements.
 #pragma once
 #include <cstddef>
 

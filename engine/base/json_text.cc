@@ -6,7 +6,8 @@
 namespace hearth {
 namespace {
 
-// Length of the valid UTF-8 sequence at `p` (1 to 4), or 0. Overlong forms, surrogates and values past U+10FFFF are not valid.
+// Length of the valid UTF-8 sequence at `p` (1 to 4), or 0. Overlong forms, surrogates and values
+// past U+10FFFF are not valid.
 size_t utf8_length(const unsigned char* p, size_t left) {
   const unsigned char c = p[0];
   const auto tail = [&](size_t i) { return i < left && (p[i] & 0xC0) == 0x80; };
@@ -31,12 +32,23 @@ char* write_control(char* out, unsigned char c) {
   static constexpr char kHex[] = "0123456789abcdef";
   *out++ = '\\';
   switch (c) {
-    case '\b': *out++ = 'b'; return out;
-    case '\t': *out++ = 't'; return out;
-    case '\n': *out++ = 'n'; return out;
-    case '\f': *out++ = 'f'; return out;
-    case '\r': *out++ = 'r'; return out;
-    default: break;
+    case '\b':
+      *out++ = 'b';
+      return out;
+    case '\t':
+      *out++ = 't';
+      return out;
+    case '\n':
+      *out++ = 'n';
+      return out;
+    case '\f':
+      *out++ = 'f';
+      return out;
+    case '\r':
+      *out++ = 'r';
+      return out;
+    default:
+      break;
   }
   std::memcpy(out, "u00", 3);
   out[3] = kHex[c >> 4];

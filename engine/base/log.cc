@@ -32,7 +32,8 @@ void FdLogSink::write(LogLevel level, std::string_view area, std::string_view te
                                  ts.tv_nsec / 1'000'000, kNames[static_cast<size_t>(level)], area);
   append_escaped(line, text);
   line += '\n';
-  // One write a line, so that lines of several threads do not mix. A log that can't be written has nowhere to say so.
+  // One write a line, so that lines of several threads do not mix. A log that can't be written has
+  // nowhere to say so.
   [[maybe_unused]] const ssize_t written = ::write(fd_, line.data(), line.size());
 }
 

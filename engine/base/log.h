@@ -1,4 +1,5 @@
-// The engine's own log (not the functions'): one line an event, to a sink that the host gives. Thread-safe.
+// The engine's own log (not the functions'): one line an event, to a sink that the host gives.
+// Thread-safe.
 #pragma once
 #include <fmt/core.h>
 
@@ -17,7 +18,8 @@ class LogSink {
   virtual void write(LogLevel level, std::string_view area, std::string_view text) = 0;
 };
 
-// Writes `TIME LEVEL area: text` lines to a file descriptor that it does not own. Control characters are escaped.
+// Writes `TIME LEVEL area: text` lines to a file descriptor that it does not own. Control
+// characters are escaped.
 class FdLogSink final : public LogSink {
  public:
   explicit FdLogSink(int fd) : fd_(fd) {}
@@ -35,19 +37,23 @@ class Log {
 
   template <class... Args>
   void info(std::string_view area, fmt::format_string<Args...> f, Args&&... args) const {
-    if (enabled(LogLevel::info)) emit(LogLevel::info, area, fmt::format(f, std::forward<Args>(args)...));
+    if (enabled(LogLevel::info))
+      emit(LogLevel::info, area, fmt::format(f, std::forward<Args>(args)...));
   }
   template <class... Args>
   void warning(std::string_view area, fmt::format_string<Args...> f, Args&&... args) const {
-    if (enabled(LogLevel::warning)) emit(LogLevel::warning, area, fmt::format(f, std::forward<Args>(args)...));
+    if (enabled(LogLevel::warning))
+      emit(LogLevel::warning, area, fmt::format(f, std::forward<Args>(args)...));
   }
   template <class... Args>
   void error(std::string_view area, fmt::format_string<Args...> f, Args&&... args) const {
-    if (enabled(LogLevel::error)) emit(LogLevel::error, area, fmt::format(f, std::forward<Args>(args)...));
+    if (enabled(LogLevel::error))
+      emit(LogLevel::error, area, fmt::format(f, std::forward<Args>(args)...));
   }
   template <class... Args>
   void debug(std::string_view area, fmt::format_string<Args...> f, Args&&... args) const {
-    if (enabled(LogLevel::debug)) emit(LogLevel::debug, area, fmt::format(f, std::forward<Args>(args)...));
+    if (enabled(LogLevel::debug))
+      emit(LogLevel::debug, area, fmt::format(f, std::forward<Args>(args)...));
   }
   bool enabled(LogLevel level) const { return sink_ != nullptr && level >= least_; }
 
@@ -59,7 +65,8 @@ class Log {
   LogLevel least_ = LogLevel::info;
 };
 
-// Appends `text` with control characters (and DEL) as \xNN, so that it can be shown on a terminal. UTF-8 passes.
+// Appends `text` with control characters (and DEL) as \xNN, so that it can be shown on a terminal.
+// UTF-8 passes.
 void append_escaped(std::string& out, std::string_view text);
 
 }  // namespace hearth

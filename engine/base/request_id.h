@@ -1,4 +1,5 @@
-// Request ids: random UUIDs (version 4), 16 bytes. Made from a fast generator that is seeded by getrandom: unique, not secret.
+// Request ids: random UUIDs (version 4), 16 bytes. Made from a fast generator that is seeded by
+// getrandom: unique, not secret.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -24,8 +25,8 @@ struct RequestId {
 // Not thread-safe: one a thread. xoshiro256**.
 class RequestIdSource {
  public:
-  RequestIdSource();                              // seeded from the kernel
-  explicit RequestIdSource(uint64_t seed);        // for tests and the simulator
+  RequestIdSource();                        // seeded from the kernel
+  explicit RequestIdSource(uint64_t seed);  // for tests and the simulator
   RequestId next();
   uint64_t next_random();
 

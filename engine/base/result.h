@@ -1,4 +1,5 @@
-// Error and Result<T>: errors are values. The API is a subset of std::expected's, so that a later swap is a `using`.
+// Error and Result<T>: errors are values. The API is a subset of std::expected's, so that a later
+// swap is a `using`.
 #pragma once
 #include <string>
 #include <type_traits>
@@ -10,7 +11,8 @@
 
 namespace hearth {
 
-// `detail` says what exactly is wrong and what to do; it is built only on failure and may be shown to the caller.
+// `detail` says what exactly is wrong and what to do; it is built only on failure and may be shown
+// to the caller.
 struct [[nodiscard]] Error {
   Code code;
   std::string detail;
@@ -23,13 +25,16 @@ struct [[nodiscard]] Error {
   }
 };
 
-// A value or an error. Result<std::monostate> (= Status) is "nothing or an error". Asking for the wrong side is a bug and asserts.
+// A value or an error. Result<std::monostate> (= Status) is "nothing or an error". Asking for the
+// wrong side is a bug and asserts.
 template <class T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool has_value() const noexcept { return state_.index() == 0; }
   explicit operator bool() const noexcept { return has_value(); }
@@ -60,9 +65,9 @@ inline Status ok() { return Status(std::monostate{}); }
 }  // namespace hearth
 
 // The value of `expression`, a Result; on an error the enclosing function returns it.
-#define HEARTH_TRY(expression)                                        \
-  ({                                                                  \
-    auto hearth_try_result = (expression);                            \
+#define HEARTH_TRY(expression)                                           \
+  ({                                                                     \
+    auto hearth_try_result = (expression);                               \
     if (!hearth_try_result) return std::move(hearth_try_result).error(); \
-    *std::move(hearth_try_result);                                    \
+    *std::move(hearth_try_result);                                       \
   })

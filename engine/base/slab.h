@@ -1,5 +1,5 @@
-// Fixed-size storage addressed by {slot, generation}. Sized once; add() on a full slab returns no id. Not thread-safe.
-// Slots that were never used cost address space, not memory.
+// Fixed-size storage addressed by {slot, generation}. Sized once; add() on a full slab returns no
+// id. Not thread-safe. Slots that were never used cost address space, not memory.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -58,7 +58,9 @@ class Slab {
   const T* find(IdType id) const { return const_cast<Slab*>(this)->find(id); }
 
   // The element in a slot, whatever its generation; nullptr when the slot is free.
-  T* at_slot(uint32_t index) { return index < touched_ && slots_[index].used ? slots_[index].value() : nullptr; }
+  T* at_slot(uint32_t index) {
+    return index < touched_ && slots_[index].used ? slots_[index].value() : nullptr;
+  }
   IdType id_at(uint32_t index) const { return {index, slots_[index].generation}; }
 
   void remove(IdType id) {

@@ -45,7 +45,8 @@ void TimerWheel::advance(MonotonicTime now) {
     const uint64_t tick = ++current_;
     Timer& head = slots_[tick % kSlots];
     if (head.next_ == &head) continue;
-    // Due timers move to a list of their own first: callbacks may change any list, this one included.
+    // Due timers move to a list of their own first: callbacks may change any list, this one
+    // included.
     Timer due;
     uint64_t scratch = 0;
     due.next_ = due.prev_ = &due;

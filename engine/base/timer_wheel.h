@@ -1,5 +1,5 @@
-// A hashed timer wheel: arm, disarm and expire in constant time, without allocation. Ticks of 1 ms; a timer never fires early.
-// Never reads a clock. One thread.
+// A hashed timer wheel: arm, disarm and expire in constant time, without allocation. Ticks of 1 ms;
+// a timer never fires early. Never reads a clock. One thread.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -46,16 +46,19 @@ class TimerWheel {
   // `fire` runs once, from inside advance(), at or after `when`. Arming an armed timer moves it.
   void arm(Timer& timer, MonotonicTime when, Callback<void()> fire);
 
-  // Fires what is due at `now`, in the order of the ticks. A callback may arm and disarm any timer, itself included.
+  // Fires what is due at `now`, in the order of the ticks. A callback may arm and disarm any timer,
+  // itself included.
   void advance(MonotonicTime now);
 
-  // How long the loop may sleep: until the next timer, at most `most`; 0 when something is due. May be too short after a disarm, never too long.
+  // How long the loop may sleep: until the next timer, at most `most`; 0 when something is due. May
+  // be too short after a disarm, never too long.
   milliseconds until_next(MonotonicTime now, milliseconds most) const;
 
   uint64_t armed() const { return count_; }
 
  private:
-  static constexpr uint64_t kSlots = 4096;  // one turn = 4.1 s; later timers stay in their slot for more turns
+  static constexpr uint64_t kSlots =
+      4096;  // one turn = 4.1 s; later timers stay in their slot for more turns
   uint64_t tick_of(MonotonicTime t) const {
     return static_cast<uint64_t>((t.time_since_epoch().count() + 999'999) / 1'000'000);
   }
@@ -65,7 +68,8 @@ class TimerWheel {
   std::unique_ptr<Timer[]> slots_;  // list heads
   uint64_t current_;                // the last tick that was expired
   uint64_t count_ = 0;
-  mutable uint64_t earliest_ = UINT64_MAX;  // no timer is due before this tick; a bound, made exact when it has passed
+  mutable uint64_t earliest_ =
+      UINT64_MAX;  // no timer is due before this tick; a bound, made exact when it has passed
 };
 
 }  // namespace hearth

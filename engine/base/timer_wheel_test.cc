@@ -89,7 +89,8 @@ TEST_CASE("a callback may arm itself again and disarm another that is due") {
     void fire_other() { ++other_count; }
   } chain{clock, wheel, {}, {}};
   wheel.arm(chain.mine, clock.now() + milliseconds(3), Callback<void()>::to<&Chain::fire>(&chain));
-  wheel.arm(chain.other, clock.now() + milliseconds(3), Callback<void()>::to<&Chain::fire_other>(&chain));
+  wheel.arm(chain.other, clock.now() + milliseconds(3),
+            Callback<void()>::to<&Chain::fire_other>(&chain));
   for (int i = 0; i < 9; ++i) {
     clock.advance(milliseconds(1));
     wheel.advance(clock.now());

@@ -22,7 +22,9 @@ void Dispatcher::check_invariants() {
   HEARTH_ASSERT(unfinished == stats_.in_flight);
   pool_.check_invariants();
   functions_.each([&](FunctionId, Function& function) {
-    HEARTH_ASSERT(function.queue.size() <= function.queue_max + limits_.workers_max * (limits_.prefetch_max + limits_.per_worker_max));
+    HEARTH_ASSERT(function.queue.size() <=
+                  function.queue_max +
+                      limits_.workers_max * (limits_.prefetch_max + limits_.per_worker_max));
     HEARTH_ASSERT(function.live == function.starting + function.ready);
     uint32_t counted = 0;
     for (Worker* w = function.workers.front(); w != nullptr; w = function.workers.next(*w)) {
@@ -34,7 +36,8 @@ void Dispatcher::check_invariants() {
       HEARTH_ASSERT(w->calls.size() <= w->spec->concurrency.per_worker + limits_.prefetch_max);
     }
     HEARTH_ASSERT(counted == function.live);
-    // A call may wait only if something is on its way to it: a worker, a look at the queue, or work that will end.
+    // A call may wait only if something is on its way to it: a worker, a look at the queue, or work
+    // that will end.
     if (!function.queue.empty()) HEARTH_ASSERT(function.scale_timer.armed() || closed_);
   });
 }
@@ -48,8 +51,10 @@ void WorkerPool::check_invariants() {
     const bool idle = static_cast<ListLink<InIdle>&>(worker).linked();
     HEARTH_ASSERT(parked == (worker.state == Worker::State::parked));
     if (idle) HEARTH_ASSERT(worker.state == Worker::State::ready && worker.calls.empty());
-    if (worker.state == Worker::State::ready && worker.counted && worker.calls.empty()) HEARTH_ASSERT(idle);
-    if (worker.state != Worker::State::parked) HEARTH_ASSERT(worker.timer.armed() || worker.state == Worker::State::retiring);
+    if (worker.state == Worker::State::ready && worker.counted && worker.calls.empty())
+      HEARTH_ASSERT(idle);
+    if (worker.state != Worker::State::parked)
+      HEARTH_ASSERT(worker.timer.armed() || worker.state == Worker::State::retiring);
     if (worker.counted) HEARTH_ASSERT(worker.function != nullptr);
     uint32_t expired = 0;
     uint32_t recalled = 0;

@@ -1,0 +1,581 @@
+// What happens to calls: each cell of the state table in design/0001-invoke-path.md, prefetch and recall, deadlines, admission, delivery.
+#include "core/dispatcher.h"
+
+#include "core/test_rig.h"
+
+using namespace hearth;
+using What = Ask::What;
+
+namespace {
+
+FunctionSpec one_worker(uint32_t per_worker = 1) {
+  FunctionSpec spec = function_spec();
+  spec.concurrency.workers_max = 1;
+  spec.concurrency.per_worker = per_worker;
+  return spec;
+}
+
+}  // namespace
+
+// ---- reply
+
+TEST_CASE("a reply to a sent call ends it") {
+  Rig rig;
+  const FunctionId f = rig.deploy(function_spec());
+  const InvocationId c = rig.call(f);
+  rig.boot_all();
+  const WorkerId w = rig.worker_of(c);
+  CHECK(rig.link.asks.back().payload == "{}");
+  CHECK(rig.reply(w, c, 777, "pong"));
+  const End& end = rig.end(c);
+  CHECK(end.kind == Outcome::Kind::reply);
+  CHECK(end.payload == "pong");
+  CHECK(end.exec_us == 777);
+  CHECK(end.cold);
+  CHECK(end.init_us == 5'000);
+  const InvocationId second = rig.call(f);
+  rig.reply(w, second);
+  CHECK_FALSE(rig.end(second).cold);
+}
+
+TEST_CASE("a reply for a queued call is a violation") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f);
+  const InvocationId running = rig.call(f);
+  const InvocationId queued = rig.call(f);
+  CHECK_FALSE(rig.reply(w, queued));
+  rig.core.on_violation(w, "an unknown id");
+  CHECK(rig.count(What::kill, w) == 1);
+  rig.exit(w);
+  CHECK(rig.end(running).code == Code::protocol_violation);
+  CHECK_FALSE(rig.ended(queued));
+}
+
+TEST_CASE("a second reply and a reply for an unknown id are violations") {
+  Rig rig;
+  const FunctionId f = rig.deploy(function_spec());
+  const WorkerId w = rig.warm(f);
+  const InvocationId c = rig.call(f);
+  CHECK(rig.reply(w, c));
+  CHECK_FALSE(rig.reply(w, c));
+  CHECK_FALSE(rig.reply(w, {9'999, 1}));
+  CHECK_FALSE(rig.handback(w, c));
+}
+
+TEST_CASE("a reply for another worker's call is a violation") {
+  Rig rig;
+  const FunctionId f = rig.fleet(function_spec(), 2);
+  const InvocationId a = rig.call(f);
+  const InvocationId b = rig.call(f);
+  CHECK_FALSE(rig.reply(rig.worker_of(a), b));
+  CHECK_FALSE(rig.ended(b));
+}
+
+TEST_CASE("a reply that nobody waits for is dropped and counted") {
+  Rig rig;
+  const FunctionId f = rig.deploy(function_spec());
+  const WorkerId w = rig.warm(f);
+  const InvocationId c = rig.call(f);
+  rig.core.abandon(c);
+  rig.settle();
+  CHECK(rig.count(What::cancel) == 1);
+  CHECK(rig.reply(w, c));
+  CHECK_FALSE(rig.ended(c));
+  CHECK(rig.core.stats().dropped_replies == 1);
+}
+
+TEST_CASE("a reply that is too large ends the call and its worker is freed by the end of the reply") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f);
+  const InvocationId c = rig.call(f);
+  CHECK(rig.core.on_reply_too_large(w, c));
+  rig.settle();
+  CHECK(rig.end(c).code == Code::reply_too_large);
+  CHECK(rig.reply(w, c));
+  const InvocationId next = rig.call(f);
+  CHECK(rig.worker_of(next) == w);
+}
+
+TEST_CASE("a reply that is too large and never ends gets its worker killed at the deadline") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f);
+  CHECK(rig.core.on_reply_too_large(w, rig.call(f)));
+  rig.pass(milliseconds(3'001));
+  CHECK(rig.count(What::kill, w) == 1);
+}
+
+TEST_CASE("an error of the function keeps its payload") {
+  Rig rig;
+  const FunctionId f = rig.deploy(function_spec());
+  const WorkerId w = rig.warm(f);
+  const InvocationId c = rig.call(f);
+  CHECK(rig.core.on_reply(w, c, {.payload = "{\"errorType\":\"E\"}", .is_error = true, .exec_us = 5}));
+  rig.settle();
+  CHECK(rig.end(c).kind == Outcome::Kind::function_error);
+  CHECK(rig.end(c).code == Code::function_failed);
+  CHECK(rig.end(c).payload == "{\"errorType\":\"E\"}");
+}
+
+// ---- prefetch and recall
+
+TEST_CASE("calls are prefetched only when no worker is idle and their time is known to be short") {
+  Rig rig;
+  const FunctionId f = rig.fleet(function_spec(), 2);
+  const InvocationId a = rig.call(f);
+  const InvocationId b = rig.call(f);
+  CHECK(rig.worker_of(a) != rig.worker_of(b));
+  const InvocationId c = rig.call(f);
+  CHECK_FALSE(rig.worker_of(c));  // nothing is known yet
+  rig.reply(rig.worker_of(a), a, 10);
+  CHECK(rig.worker_of(c) == rig.worker_of(a));
+  const InvocationId d = rig.call(f);
+  CHECK(rig.worker_of(d));  // behind another one
+}
+
+TEST_CASE("long calls are not prefetched") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  rig.warm(f, 1'000);  // high estimate: 3 ms
+  const auto ids = rig.calls(f, 2);
+  CHECK(rig.worker_of(ids[0]));
+  CHECK(rig.queued(f) == 1);
+}
+
+TEST_CASE("at most per worker and prefetch calls wait in a worker") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f, 1);
+  rig.calls(f, 70);
+  CHECK(rig.count(What::send, w) == 1 + 65);
+  CHECK(rig.queued(f) == 5);
+}
+
+TEST_CASE("a worker that falls idle calls back what waits behind a long call elsewhere") {
+  Rig rig;
+  const FunctionId f = rig.fleet(function_spec(), 2);
+  const InvocationId a = rig.call(f);
+  const InvocationId b = rig.call(f);
+  rig.reply(rig.worker_of(a), a, 300);  // high: 900 us, two ahead
+  const WorkerId other = rig.worker_of(a);
+  const WorkerId slow = rig.worker_of(b);
+  const InvocationId c = rig.call(f);
+  CHECK(rig.worker_of(c) == other);
+  const InvocationId d = rig.call(f);
+  const InvocationId waiting = rig.worker_of(d) == slow ? d : rig.call(f);
+  REQUIRE(rig.worker_of(waiting) == slow);
+  for (const InvocationId id : {c, d}) {
+    if (rig.worker_of(id) == other) rig.reply(other, id, 300);
+  }
+  CHECK(rig.recalled(waiting));
+  CHECK(rig.handback(slow, waiting));
+  CHECK(rig.worker_of(waiting) == other);
+}
+
+TEST_CASE("a stalled worker hands back what waits and gets no more until its call ends") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f, 10);
+  const auto ids = rig.calls(f, 3);
+  rig.pass(milliseconds(25));
+  CHECK_FALSE(rig.recalled(ids[0]));
+  CHECK(rig.recalled(ids[1]));
+  CHECK(rig.recalled(ids[2]));
+  CHECK(rig.handback(w, ids[1]));
+  CHECK(rig.handback(w, ids[2]));
+  CHECK(rig.queued(f) == 2);  // not back into the same worker
+  const InvocationId later = rig.call(f);
+  CHECK_FALSE(rig.worker_of(later));
+  rig.reply(w, ids[0], 30'000);
+  CHECK(rig.count(What::send, w) == 5);
+}
+
+TEST_CASE("calls that are handed back take their old place in the queue") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f, 10);
+  const auto ids = rig.calls(f, 4);
+  rig.pass(milliseconds(25));
+  const InvocationId last = rig.call(f);
+  for (const InvocationId id : {ids[3], ids[1], ids[2]}) CHECK(rig.handback(w, id));
+  std::vector<InvocationId> order;
+  Function& function = const_cast<Function&>(rig.function(f));
+  for (Call* c = function.queue.front(); c != nullptr; c = function.queue.next(*c)) order.push_back(c->id);
+  CHECK(order == std::vector<InvocationId>{ids[1], ids[2], ids[3], last});
+}
+
+TEST_CASE("a handback without a recall or twice is a violation") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f, 10);
+  const auto ids = rig.calls(f, 2);
+  CHECK_FALSE(rig.handback(w, ids[1]));
+  rig.pass(milliseconds(25));
+  CHECK(rig.handback(w, ids[1]));
+  CHECK_FALSE(rig.handback(w, ids[1]));
+}
+
+TEST_CASE("a call handed back by one worker goes to another that has room") {
+  Rig rig;
+  FunctionSpec spec = function_spec();
+  spec.concurrency.per_worker = 2;
+  spec.concurrency.workers_max = 2;
+  const FunctionId f = rig.fleet(spec, 2);
+  const auto ids = rig.calls(f, 4);  // both workers are full
+  rig.reply(rig.worker_of(ids[0]), ids[0], 10);
+  const InvocationId refill = rig.call(f);
+  const InvocationId ahead = rig.call(f);
+  const WorkerId crowded = rig.worker_of(ahead);
+  REQUIRE(crowded);
+  rig.pass(milliseconds(25));
+  REQUIRE(rig.recalled(ahead));
+  const WorkerId other = rig.worker_of(ids[0]) == crowded ? (rig.worker_of(ids[1]) == crowded ? rig.worker_of(ids[2]) : rig.worker_of(ids[1]))
+                                                          : rig.worker_of(ids[0]);
+  for (const InvocationId id : {ids[1], ids[2], ids[3], refill}) {
+    if (rig.worker_of(id) == other && !rig.ended(id)) {
+      rig.reply(other, id, 10);
+      break;
+    }
+  }
+  CHECK(rig.handback(crowded, ahead));
+  CHECK(rig.worker_of(ahead) == other);
+}
+
+// ---- worker exit
+
+TEST_CASE("a worker's exit ends its sent calls and requeues the unsent ones in their order") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f, 10);
+  const auto ids = rig.calls(f, 4);
+  rig.link.unsent = {ids[2], ids[3]};
+  rig.exit(w);
+  CHECK(rig.end(ids[0]).code == Code::worker_lost);
+  CHECK(rig.end(ids[0]).tail == "last words");
+  CHECK(rig.end(ids[0]).detail.find("SIGSEGV") != std::string::npos);
+  CHECK(rig.end(ids[1]).code == Code::worker_lost);
+  CHECK_FALSE(rig.ended(ids[2]));
+  rig.link.unsent.clear();
+  rig.boot_all();
+  const WorkerId next = rig.worker_of(ids[2]);
+  CHECK(next != w);
+  CHECK(rig.last(What::send).call == ids[3]);
+}
+
+TEST_CASE("the way in which a worker dies names the error") {
+  struct Case {
+    WorkerExit exit;
+    std::string tail;
+    Code code;
+  };
+  const auto [exit, tail, code] = GENERATE(values<Case>({{{.wait_status = 9, .out_of_memory = true}, "", Code::out_of_memory},
+                                                         {{.wait_status = 31}, "", Code::sandbox_violation},
+                                                         {{.wait_status = 6}, "FATAL: JavaScript heap out of memory", Code::out_of_memory},
+                                                         {{.wait_status = 6}, "", Code::worker_lost},
+                                                         {{.wait_status = 1 << 8}, "", Code::worker_lost},
+                                                         {{.lost = true}, "", Code::worker_lost}}));
+  Rig rig;
+  rig.link.tail = tail;
+  const FunctionId f = rig.deploy(function_spec());
+  const WorkerId w = rig.warm(f);
+  const InvocationId c = rig.call(f);
+  rig.exit(w, exit);
+  CHECK(rig.end(c).code == code);
+}
+
+// ---- deadlines
+
+TEST_CASE("a queued call ends with queue timeout") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  rig.warm(f);
+  FunctionSpec patient = one_worker();
+  patient.revision = "r2";
+  patient.timeout = seconds(60);
+  rig.deploy(patient);
+  const InvocationId running = rig.call(f);
+  rig.boot_all();
+  const InvocationId c = rig.call(f);
+  rig.pass(rig.limits.queue_time - milliseconds(1));
+  CHECK_FALSE(rig.ended(c));
+  rig.pass(milliseconds(1));
+  CHECK(rig.end(c).code == Code::queue_timeout);
+  CHECK_FALSE(rig.ended(running));
+}
+
+TEST_CASE("a queued call ends at its caller's own deadline") {
+  Rig rig;
+  const FunctionId f = rig.deploy(function_spec());
+  const InvocationId c = rig.call(f, rig.clock.now() + milliseconds(50));
+  rig.pass(milliseconds(51));
+  CHECK(rig.end(c).code == Code::deadline_exceeded);
+}
+
+TEST_CASE("a call whose caller's deadline has passed is not sent") {
+  Rig rig;
+  const FunctionId f = rig.deploy(function_spec());
+  const WorkerId w = rig.warm(f);
+  const InvocationId c = rig.call(f, rig.clock.now());
+  rig.settle();
+  CHECK(rig.end(c).code == Code::deadline_exceeded);
+  CHECK(rig.count(What::send, w) == 1);
+}
+
+TEST_CASE("a worker that runs only the late call is killed at the deadline") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f);
+  const InvocationId c = rig.call(f);
+  const InvocationId queued = rig.call(f);
+  rig.pass(milliseconds(3'000));
+  CHECK(rig.end(c).code == Code::deadline_exceeded);
+  CHECK(rig.end(c).detail == "Task timed out after 3.00 seconds");
+  CHECK(rig.count(What::kill, w) == 1);
+  rig.exit(w, {.wait_status = 9, .killed_by_engine = true});
+  rig.boot_all();
+  CHECK(rig.worker_of(queued));
+  CHECK_FALSE(rig.worker_of(queued) == w);
+}
+
+TEST_CASE("calls behind a late one are handed back and run elsewhere") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f, 10);
+  const auto ids = rig.calls(f, 3);
+  rig.clock.advance(milliseconds(3'000));  // no time for a recall before: all three were sent in the same millisecond
+  rig.timers.advance(rig.clock.now());
+  rig.settle();
+  CHECK(rig.end(ids[0]).code == Code::deadline_exceeded);
+  CHECK_FALSE(rig.ended(ids[1]));
+  CHECK(rig.count(What::ping, w) == 1);
+  CHECK(rig.count(What::kill, w) == 0);
+  rig.pong(w, rig.last(What::ping).sequence);
+  rig.handback(w, ids[1]);
+  CHECK(rig.count(What::kill, w) == 0);
+  rig.handback(w, ids[2]);
+  CHECK(rig.count(What::kill, w) == 1);
+  rig.exit(w);
+  rig.boot_all();
+  CHECK_FALSE(rig.ended(ids[1]));
+  CHECK(rig.worker_of(ids[2]));
+}
+
+TEST_CASE("a late worker that misses its ping is killed and what it held is lost") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f, 10);
+  const auto ids = rig.calls(f, 2);
+  rig.pass(milliseconds(3'000));
+  CHECK(rig.count(What::kill, w) == 0);
+  rig.pass(milliseconds(101));
+  CHECK(rig.count(What::kill, w) == 1);
+  rig.exit(w);
+  CHECK(rig.end(ids[1]).code == Code::worker_lost);
+  CHECK(rig.end(ids[1]).detail.find("ping") != std::string::npos);
+}
+
+TEST_CASE("a late worker that answers pings but hands nothing back does not keep calls for ever") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f, 10);
+  const auto ids = rig.calls(f, 2);
+  rig.pass(milliseconds(3'000));
+  rig.pong(w, rig.last(What::ping).sequence);
+  rig.pass(milliseconds(201));
+  CHECK(rig.end(ids[1]).code == Code::worker_lost);
+  CHECK(rig.count(What::kill, w) == 1);
+}
+
+TEST_CASE("a call that waited behind a slow one gets its own time") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f, 10);
+  const auto ids = rig.calls(f, 2);
+  rig.pass(milliseconds(2'000));
+  rig.reply(w, ids[0]);
+  rig.pass(milliseconds(2'900));
+  CHECK_FALSE(rig.ended(ids[1]));
+  rig.pass(milliseconds(101));
+  CHECK(rig.end(ids[1]).code == Code::deadline_exceeded);
+}
+
+TEST_CASE("a caller's deadline that passes behind another call costs no worker") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f, 10);
+  const InvocationId head = rig.call(f);
+  const InvocationId c = rig.call(f, rig.clock.now() + milliseconds(5));
+  CHECK(rig.worker_of(c) == w);
+  rig.pass(milliseconds(6));
+  CHECK(rig.end(c).code == Code::deadline_exceeded);
+  CHECK(rig.recalled(c));
+  CHECK(rig.handback(w, c));
+  CHECK(rig.reply(w, head));
+  CHECK(rig.count(What::kill) + rig.count(What::stop) == 0);
+}
+
+TEST_CASE("with several calls in a worker a late one leaves the others their time") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker(2));
+  const WorkerId w = rig.warm(f);
+  const InvocationId late = rig.call(f, rig.clock.now() + milliseconds(10));
+  const InvocationId other = rig.call(f);
+  rig.pass(milliseconds(11));
+  CHECK(rig.end(late).code == Code::deadline_exceeded);
+  CHECK(rig.count(What::ping, w) == 1);
+  const InvocationId next = rig.call(f);
+  CHECK_FALSE(rig.worker_of(next) == w);  // no new calls
+  rig.pong(w, rig.last(What::ping).sequence);
+  rig.pass(milliseconds(500));
+  CHECK(rig.count(What::kill, w) == 0);
+  rig.reply(w, other);
+  CHECK(rig.end(other).kind == Outcome::Kind::reply);
+  CHECK(rig.count(What::kill, w) == 1);
+}
+
+TEST_CASE("a late call that answers after all lets its worker stop in peace") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker(2));
+  const WorkerId w = rig.warm(f);
+  const InvocationId late = rig.call(f, rig.clock.now() + milliseconds(10));
+  const InvocationId other = rig.call(f);
+  rig.pass(milliseconds(11));
+  rig.reply(w, late);
+  rig.reply(w, other);
+  CHECK(rig.count(What::stop, w) == 1);
+  CHECK(rig.count(What::kill, w) == 0);
+}
+
+// ---- the caller goes away
+
+TEST_CASE("an abandoned queued call is gone") {
+  Rig rig;
+  const FunctionId f = rig.deploy(function_spec());
+  const InvocationId c = rig.call(f);
+  rig.core.abandon(c);
+  rig.core.abandon(c);
+  rig.settle();
+  CHECK(rig.queued(f) == 0);
+  CHECK(rig.core.idle());
+  rig.boot_all();
+  CHECK_FALSE(rig.worker_of(c));
+  CHECK_FALSE(rig.ended(c));
+}
+
+TEST_CASE("an abandoned call that never ends gets its worker killed at its deadline") {
+  Rig rig;
+  const FunctionId f = rig.deploy(function_spec());
+  const WorkerId w = rig.warm(f);
+  const InvocationId c = rig.call(f);
+  rig.core.abandon(c);
+  rig.pass(milliseconds(3'000));
+  CHECK(rig.count(What::kill, w) == 1);
+  CHECK_FALSE(rig.ended(c));
+}
+
+TEST_CASE("an abandoned call that is handed back is gone") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f, 10);
+  const auto ids = rig.calls(f, 2);
+  rig.core.abandon(ids[1]);
+  rig.pass(milliseconds(25));
+  CHECK(rig.handback(w, ids[1]));
+  CHECK(rig.queued(f) == 0);
+}
+
+TEST_CASE("a call may be abandoned while its completion waits to be delivered") {
+  Rig rig;
+  const FunctionId f = rig.fleet(function_spec(), 2);
+  const InvocationId a = rig.call(f);
+  const InvocationId b = rig.call(f);
+  CHECK(rig.core.on_reply(rig.worker_of(a), a, {.payload = "x"}));
+  rig.core.abandon(a);
+  rig.settle();
+  CHECK_FALSE(rig.ended(a));
+  // and inside another call's `done`
+  const InvocationId c = rig.call(f);
+  CHECK(rig.core.on_reply(rig.worker_of(b), b, {.payload = "x"}));
+  CHECK(rig.core.on_reply(rig.worker_of(c), c, {.payload = "x"}));
+  rig.abandon_in_done = c;
+  rig.settle();
+  CHECK(rig.ended(b));
+  CHECK_FALSE(rig.ended(c));
+}
+
+// ---- admission and delivery
+
+TEST_CASE("limits refuse a call at the door and name themselves") {
+  Limits limits;
+  limits.calls_max = 3;
+  Rig rig(limits);
+  FunctionSpec spec = function_spec();
+  spec.concurrency.queue = 2;
+  const FunctionId f = rig.deploy(spec);
+  rig.calls(f, 2);
+  CHECK(rig.submit(f).error().code == Code::queue_full);
+  spec.name = "g";
+  const FunctionId g = rig.deploy(spec);
+  rig.call(g);
+  CHECK(rig.submit(g).error().code == Code::calls_full);
+  CHECK(rig.submit({77, 3}).error().code == Code::function_unknown);
+  CHECK(rig.core.stats().refused == 3);
+}
+
+TEST_CASE("a payload beyond the buffers is refused and leaves nothing behind") {
+  Rig rig;
+  const FunctionId f = rig.deploy(function_spec());
+  const std::string large(65 << 20, 'x');
+  CHECK(rig.submit(f, {}, large).error().code == Code::buffers_full);
+  CHECK(rig.core.idle());
+  CHECK(rig.buffers.bytes_taken() == 0);
+}
+
+TEST_CASE("done runs in deliver only and may submit again") {
+  Rig rig;
+  const FunctionId f = rig.deploy(function_spec());
+  const WorkerId w = rig.warm(f);
+  const InvocationId c = rig.call(f);
+  rig.resubmit = f;
+  rig.resubmissions = 1;
+  CHECK(rig.core.on_reply(w, c, {.payload = "x"}));
+  CHECK_FALSE(rig.ended(c));
+  rig.settle();
+  CHECK(rig.ended(c));
+  CHECK(rig.core.stats().in_flight == 1);
+  CHECK(rig.count(What::send, w) == 3);
+}
+
+// ---- the end
+
+TEST_CASE("a drain refuses new calls and lets those in flight end") {
+  Rig rig;
+  const FunctionId f = rig.deploy(function_spec());
+  const WorkerId w = rig.warm(f);
+  const InvocationId c = rig.call(f);
+  rig.core.begin_drain();
+  CHECK(rig.submit(f).error().code == Code::shutting_down);
+  CHECK_FALSE(rig.core.idle());
+  rig.reply(w, c);
+  CHECK(rig.ended(c));
+  CHECK(rig.core.idle());
+}
+
+TEST_CASE("close ends queued and sent calls and kills every worker") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId w = rig.warm(f);
+  const InvocationId sent = rig.call(f);
+  const InvocationId queued = rig.call(f);
+  rig.core.close();
+  rig.settle();
+  CHECK(rig.end(sent).code == Code::shutting_down);
+  CHECK(rig.end(queued).code == Code::shutting_down);
+  CHECK(rig.count(What::kill, w) == 1);
+  CHECK(rig.reply(w, sent));  // its reply and the kill crossed
+  rig.exit(w);
+  CHECK(rig.ends.size() == 3);
+  CHECK(rig.count(What::start) == 1);
+}

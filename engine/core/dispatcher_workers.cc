@@ -17,7 +17,8 @@ std::string describe(const WorkerExit& exit) {
   if (WIFSIGNALED(exit.wait_status)) {
     const int signal = WTERMSIG(exit.wait_status);
     const char* name = sigabbrev_np(signal);
-    return fmt::format("the process was killed by signal {} (SIG{})", signal, name != nullptr ? name : "?");
+    return fmt::format("the process was killed by signal {} (SIG{})", signal,
+                       name != nullptr ? name : "?");
   }
   return fmt::format("the process exited with status {}", WEXITSTATUS(exit.wait_status));
 }
@@ -32,7 +33,8 @@ Code classify(const Worker& worker, const WorkerExit& exit, std::string_view tai
     if (signal == SIGSYS) return Code::sandbox_violation;
     // V8 aborts when its heap is full, and says so.
     const bool aborted = signal == SIGABRT || signal == SIGTRAP;
-    if (aborted && tail.find("heap out of memory") != std::string_view::npos) return Code::out_of_memory;
+    if (aborted && tail.find("heap out of memory") != std::string_view::npos)
+      return Code::out_of_memory;
   }
   return Code::worker_lost;
 }
@@ -56,12 +58,14 @@ void Dispatcher::on_pong(WorkerId id, uint16_t sequence) {
 }
 
 void Dispatcher::on_violation(WorkerId id, std::string_view what) {
-  if (Worker* worker = pool_.find(id)) pool_.kill(*worker, Code::protocol_violation, std::string(what));
+  if (Worker* worker = pool_.find(id))
+    pool_.kill(*worker, Code::protocol_violation, std::string(what));
 }
 
 Call* Dispatcher::find_sent(WorkerId worker, InvocationId id) {
   Call* call = calls_.find(id);
-  const bool its_own = call != nullptr && call->stage == Call::Stage::sent && call->worker->id == worker;
+  const bool its_own =
+      call != nullptr && call->stage == Call::Stage::sent && call->worker->id == worker;
   return its_own ? call : nullptr;
 }
 
@@ -74,7 +78,8 @@ bool Dispatcher::on_reply(WorkerId id, InvocationId call_id, const WorkerReply& 
     ++stats_.dropped_replies;
     ++function.stats.dropped;
   } else {
-    finish(*call, reply.is_error ? Outcome::Kind::function_error : Outcome::Kind::reply, Code::function_failed, reply.payload, {});
+    finish(*call, reply.is_error ? Outcome::Kind::function_error : Outcome::Kind::reply,
+           Code::function_failed, reply.payload, {});
     ended_.back().outcome.exec_us = reply.exec_us;
     if (worker.spec == function.spec) function.estimate.record(reply.exec_us);
     function.stats.exec.record(reply.exec_us);
@@ -89,7 +94,10 @@ bool Dispatcher::on_reply(WorkerId id, InvocationId call_id, const WorkerReply& 
 bool Dispatcher::on_reply_too_large(WorkerId id, InvocationId call_id) {
   Call* call = find_sent(id, call_id);
   if (call == nullptr) return false;
-  if (!call->finished) finish_error(*call, Code::reply_too_large, fmt::format("the reply is larger than {} bytes (limits.reply)", limits_.reply_max));
+  if (!call->finished)
+    finish_error(
+        *call, Code::reply_too_large,
+        fmt::format("the reply is larger than {} bytes (limits.reply)", limits_.reply_max));
   return true;
 }
 
@@ -114,7 +122,8 @@ void Dispatcher::on_worker_exit(WorkerId id, const WorkerExit& exit) {
   const Code code = classify(*worker, exit, link_.log_tail(id, {}));
   std::string detail = worker->killed ? worker->end_detail : describe(exit);
   if (!worker->calls.empty() && !faults_.forget_calls_of_lost_worker) {
-    while (Call* call = worker->calls.back()) {  // the youngest first: those that go back to the queue keep their order
+    while (Call* call = worker->calls.back()) {  // the youngest first: those that go back to the
+                                                 // queue keep their order
       if (!call->finished && !link_.any_byte_sent(id, call->id)) {
         requeue(*call);
         continue;

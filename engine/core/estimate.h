@@ -1,4 +1,5 @@
-// How long a function's calls take, as its workers report: mean and mean deviation, weights 1/8 and 1/4 (as TCP does for round trips).
+// How long a function's calls take, as its workers report: mean and mean deviation, weights 1/8 and
+// 1/4 (as TCP does for round trips).
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,5 @@
-// One immutable revision of a function, and the only validator of it. Every dialect (function.yaml, the Lambda API, later ones) is a codec onto this.
+// One immutable revision of a function, and the only validator of it. Every dialect (function.yaml,
+// the Lambda API, later ones) is a codec onto this.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -30,32 +31,34 @@ struct Concurrency {
 struct FunctionSpec {
   std::string name;
   Runtime runtime = Runtime::python3;
-  std::string handler;                // "app.handler"; native: the executable, relative to the code folder
+  std::string handler;  // "app.handler"; native: the executable, relative to the code folder
   milliseconds timeout{3'000};
   uint64_t memory_bytes = 128u << 20;
   std::vector<std::pair<std::string, std::string>> environment;  // sorted by key, keys unique
   Concurrency concurrency;
   std::string network = "none";
   std::string description;
-  std::string role;          // kept for AWS clients, means nothing here
-  std::string code_sha256;   // 64 lower-case hex digits: the archive's hash, names the folder in the code store
-  uint64_t code_size = 0;    // bytes of the archive
-  std::string revision;      // 64 lower-case hex digits over code and configuration; set by the function service
+  std::string role;         // kept for AWS clients, means nothing here
+  std::string code_sha256;  // 64 lower-case hex digits: the archive's hash, names the folder in the
+                            // code store
+  uint64_t code_size = 0;   // bytes of the archive
+  std::string revision;     // 64 lower-case hex digits over code and configuration; set by the
+                            // function service
 
   friend bool operator==(const FunctionSpec&, const FunctionSpec&) = default;
 };
 
 using FunctionSpecPtr = std::shared_ptr<const FunctionSpec>;
 
-inline constexpr size_t kFunctionNameMax = 64;      // bytes, [A-Za-z0-9_-]
-inline constexpr size_t kEnvironmentMax = 4'096;    // bytes of all keys and values, as in Lambda
+inline constexpr size_t kFunctionNameMax = 64;    // bytes, [A-Za-z0-9_-]
+inline constexpr size_t kEnvironmentMax = 4'096;  // bytes of all keys and values, as in Lambda
 inline constexpr size_t kDescriptionMax = 256;
 inline constexpr size_t kHandlerMax = 128;
 
 bool valid_function_name(std::string_view name);
 
-// Checks everything but `revision` and `code_*`, which the function service makes. The error (invalid_parameter) names the field, its value
-// and what is allowed.
+// Checks everything but `revision` and `code_*`, which the function service makes. The error
+// (invalid_parameter) names the field, its value and what is allowed.
 Status validate(const FunctionSpec& spec, const Limits& limits);
 
 }  // namespace hearth

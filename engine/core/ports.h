@@ -1,5 +1,5 @@
-// The two doors of the core. Events come in through InvokePort::submit, whoever brings them; calls go out through WorkerLink.
-// Engine thread only, on both sides.
+// The two doors of the core. Events come in through InvokePort::submit, whoever brings them; calls
+// go out through WorkerLink. Engine thread only, on both sides.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -15,8 +15,8 @@
 
 namespace hearth {
 
-// An event's bytes. `bytes` must stay valid during submit(); when `owner` holds a buffer, `bytes` lies in it and submit() takes it over,
-// else submit() copies what it has to keep.
+// An event's bytes. `bytes` must stay valid during submit(); when `owner` holds a buffer, `bytes`
+// lies in it and submit() takes it over, else submit() copies what it has to keep.
 struct Payload {
   std::string_view bytes;
   Buffer owner;
@@ -30,14 +30,15 @@ struct Outcome {
     platform_error   // no payload; `code` and `detail` say what happened
   };
   Kind kind = Kind::reply;
-  Code code = Code::function_failed;   // meaningless for a reply
+  Code code = Code::function_failed;  // meaningless for a reply
   std::string_view payload;
-  std::string_view detail;             // for people
-  std::string_view log_tail;           // the last 4 KiB of the call's log, when CallRequest::want_tail; for worker_lost always
-  bool cold = false;                   // the call waited for a worker's init
-  uint32_t init_us = 0;                // of that init
-  uint32_t exec_us = 0;                // handler time as the worker reports it
-  uint64_t memory_max_bytes = 0;       // the worker's peak, when known
+  std::string_view detail;    // for people
+  std::string_view log_tail;  // the last 4 KiB of the call's log, when CallRequest::want_tail; for
+                              // worker_lost always
+  bool cold = false;          // the call waited for a worker's init
+  uint32_t init_us = 0;       // of that init
+  uint32_t exec_us = 0;       // handler time as the worker reports it
+  uint64_t memory_max_bytes = 0;  // the worker's peak, when known
   RequestId request_id;
   FunctionSpecPtr const* spec = nullptr;  // the revision that ran it (or would have)
 };
@@ -47,11 +48,11 @@ using DoneFn = Callback<void(InvocationId, const Outcome&)>;
 struct CallRequest {
   FunctionId function;
   RequestId request_id;
-  Deadline deadline{};              // zero: the function's timeout, counted from when a worker has it
+  Deadline deadline{};  // zero: the function's timeout, counted from when a worker has it
   Payload payload;
-  std::string_view extension;       // JSON object of protocol.md, or empty; copied if it has to be kept
-  bool http_event = false;          // the payload has the API Gateway v2.0 shape
-  bool want_tail = false;           // collect the log's tail
+  std::string_view extension;  // JSON object of protocol.md, or empty; copied if it has to be kept
+  bool http_event = false;     // the payload has the API Gateway v2.0 shape
+  bool want_tail = false;      // collect the log's tail
   DoneFn done;
 };
 
@@ -63,8 +64,9 @@ class InvokePort {
   virtual FunctionId find(std::string_view name) const = 0;
   // Its current revision; nullptr when the id is gone. Valid until the next turn of the loop.
   virtual const FunctionSpecPtr* spec(FunctionId function) const = 0;
-  // Starts or queues a call. On success `done` runs exactly once, never inside this call. On an error `done` never runs:
-  // function_unknown, queue_full, calls_full, buffers_full, start_backoff, shutting_down.
+  // Starts or queues a call. On success `done` runs exactly once, never inside this call. On an
+  // error `done` never runs: function_unknown, queue_full, calls_full, buffers_full, start_backoff,
+  // shutting_down.
   virtual Result<InvocationId> submit(CallRequest&& request) = 0;
   // The caller does not wait any more: `done` will not run. An id that has ended is ignored.
   virtual void abandon(InvocationId call) = 0;
@@ -72,15 +74,16 @@ class InvokePort {
 
 // How a worker process ended.
 struct WorkerExit {
-  int wait_status = 0;     // as waitpid gives it; meaningless when `lost`
+  int wait_status = 0;  // as waitpid gives it; meaningless when `lost`
   bool killed_by_engine = false;
   bool out_of_memory = false;
-  bool lost = false;       // the spawner died with it
+  bool lost = false;          // the spawner died with it
   bool start_failed = false;  // it never came to life; `detail` says why
   std::string detail;
 };
 
-// A call on its way to a worker. `payload` and `extension` stay where they are until the call's reply, its hand back or the worker's exit.
+// A call on its way to a worker. `payload` and `extension` stay where they are until the call's
+// reply, its hand back or the worker's exit.
 struct CallFrame {
   InvocationId id;
   Deadline deadline;
@@ -90,15 +93,17 @@ struct CallFrame {
   bool http_event = false;
 };
 
-// What the core asks of the processes. Implemented by worker/ over sockets, and by the simulator. None of these fails: what goes wrong
-// comes back later as on_worker_exit.
+// What the core asks of the processes. Implemented by worker/ over sockets, and by the simulator.
+// None of these fails: what goes wrong comes back later as on_worker_exit.
 class WorkerLink {
  public:
   virtual ~WorkerLink() = default;
-  // Starts a parked generic worker (python3, nodejs), or a native one when `spec` is given. on_worker_parked or on_worker_exit follows.
+  // Starts a parked generic worker (python3, nodejs), or a native one when `spec` is given.
+  // on_worker_parked or on_worker_exit follows.
   virtual void start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) = 0;
   // `spec` of start() is that of the function which waits for the worker; nullptr = none does.
-  // Gives a parked worker its function: mounts the code, sends INIT. on_worker_ready, on_worker_init_failed or on_worker_exit follows.
+  // Gives a parked worker its function: mounts the code, sends INIT. on_worker_ready,
+  // on_worker_init_failed or on_worker_exit follows.
   virtual void bind(WorkerId worker, const FunctionSpecPtr& spec) = 0;
   // Queues frames; they go out together at the end of the loop's turn.
   virtual void send(WorkerId worker, CallFrame&& call) = 0;
@@ -108,7 +113,8 @@ class WorkerLink {
   // No further calls: STOP, then a kill after limits.stop_grace.
   virtual void stop(WorkerId worker) = 0;
   virtual void kill(WorkerId worker) = 0;
-  // The last bytes (at most 4 KiB) that a worker wrote to its log for `call`; empty id = whatever it wrote last. Valid until the next event.
+  // The last bytes (at most 4 KiB) that a worker wrote to its log for `call`; empty id = whatever
+  // it wrote last. Valid until the next event.
   virtual std::string_view log_tail(WorkerId worker, InvocationId call) = 0;
   // Has any byte of this call gone to the worker's socket? Answered also inside on_worker_exit.
   virtual bool any_byte_sent(WorkerId worker, InvocationId call) const = 0;
@@ -129,17 +135,20 @@ class WorkerEvents {
   virtual void on_worker_parked(WorkerId worker) = 0;
   virtual void on_worker_ready(WorkerId worker, uint32_t init_us) = 0;
   virtual void on_worker_init_failed(WorkerId worker, std::string_view error_json) = 0;
-  // `reply.payload` stays valid until deliver() returns. An id that the worker does not have is a protocol violation, unless the call was
-  // given up before: returns false then, and the caller kills the worker.
+  // `reply.payload` stays valid until deliver() returns. An id that the worker does not have is a
+  // protocol violation, unless the call was given up before: returns false then, and the caller
+  // kills the worker.
   virtual bool on_reply(WorkerId worker, InvocationId call, const WorkerReply& reply) = 0;
-  // The call's reply passed limits.reply: it ends with reply_too_large; what follows of it is dropped by the caller.
+  // The call's reply passed limits.reply: it ends with reply_too_large; what follows of it is
+  // dropped by the caller.
   virtual bool on_reply_too_large(WorkerId worker, InvocationId call) = 0;
   virtual bool on_handback(WorkerId worker, InvocationId call) = 0;
   virtual void on_pong(WorkerId worker, uint16_t sequence) = 0;
   // The worker broke the protocol; `what` names how. The core kills it.
   virtual void on_violation(WorkerId worker, std::string_view what) = 0;
   virtual void on_worker_exit(WorkerId worker, const WorkerExit& exit) = 0;
-  // Runs the `done` of everything that ended since the last call. Called at the end of each batch of the above.
+  // Runs the `done` of everything that ended since the last call. Called at the end of each batch
+  // of the above.
   virtual void deliver() = 0;
 };
 

@@ -1,4 +1,5 @@
-// What the core remembers: functions, calls, workers. Plain data; Dispatcher and WorkerPool change it, nobody else.
+// What the core remembers: functions, calls, workers. Plain data; Dispatcher and WorkerPool change
+// it, nobody else.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -31,18 +32,19 @@ struct Call : ListLink<InQueue>, ListLink<InFlight> {
   Stage stage = Stage::queued;
   bool http_event = false;
   bool want_tail = false;
-  bool recalled = false;     // a RECALL is under way
-  bool ahead = false;        // prefetched: when sent, per_worker others run before it
-  bool finished = false;     // its end was reported (or nobody waits); a sent call stays with its worker until that lets it go
-  bool expired = false;      // finished because its deadline passed while it was sent
+  bool recalled = false;  // a RECALL is under way
+  bool ahead = false;     // prefetched: when sent, per_worker others run before it
+  bool finished = false;  // its end was reported (or nobody waits); a sent call stays with its
+                          // worker until that lets it go
+  bool expired = false;   // finished because its deadline passed while it was sent
   Function* function = nullptr;
   Worker* worker = nullptr;  // when sent
   uint64_t order = 0;        // of submission: a call that comes back takes its old place
   RequestId request_id;
-  Deadline limit{};          // the caller's own deadline, or zero
+  Deadline limit{};  // the caller's own deadline, or zero
   MonotonicTime submitted;
   MonotonicTime sent_at;
-  Buffer payload;            // kept until the end: the call may come back
+  Buffer payload;                 // kept until the end: the call may come back
   std::string_view payload_view;  // into `payload`
   Buffer extension;
   DoneFn done;
@@ -63,25 +65,25 @@ struct Worker : ListLink<InMembers>, ListLink<InIdle>, ListLink<InParked> {
   WorkerId id;
   State state = State::booting;
   Runtime runtime = Runtime::python3;
-  Function* function = nullptr;  // null while generic
-  FunctionSpecPtr spec;          // the revision that it runs
+  Function* function = nullptr;         // null while generic
+  FunctionSpecPtr spec;                 // the revision that it runs
   IntrusiveList<Call, InFlight> calls;  // in the order in which they were sent
-  uint32_t recalls = 0;          // RECALLs without an answer yet
-  uint32_t expired = 0;          // calls in `calls` whose deadline has passed
-  bool used = false;             // a call has ended in it: the next is not a cold one
-  bool served = false;           // has answered a call
+  uint32_t recalls = 0;                 // RECALLs without an answer yet
+  uint32_t expired = 0;                 // calls in `calls` whose deadline has passed
+  bool used = false;                    // a call has ended in it: the next is not a cold one
+  bool served = false;                  // has answered a call
   bool ping_pending = false;
   bool killed = false;
-  bool counted = false;          // in function->live
-  bool stall_watch = false;      // `timer` watches for a head that holds up others
+  bool counted = false;               // in function->live
+  bool stall_watch = false;           // `timer` watches for a head that holds up others
   Code end_code = Code::worker_lost;  // what its calls end with when it is killed by us
   std::string end_detail;
   uint32_t init_us = 0;
-  uint64_t charge = 0;           // bytes of the memory budget
-  MonotonicTime since;           // of the state
-  MonotonicTime head_since;      // when the oldest call in `calls` became the oldest
+  uint64_t charge = 0;       // bytes of the memory budget
+  MonotonicTime since;       // of the state
+  MonotonicTime head_since;  // when the oldest call in `calls` became the oldest
   uint16_t ping_sequence = 0;
-  Timer timer;                   // boot, init, idle, ping or grace, by state
+  Timer timer;  // boot, init, idle, ping or grace, by state
   WorkerPool* pool = nullptr;
   void on_timer();
 };
@@ -98,22 +100,22 @@ struct StartFailure {
 struct FunctionStats {  // only grow
   uint64_t submitted = 0;
   uint64_t replies = 0;
-  uint64_t errors = 0;       // the function's own
-  uint64_t refused = 0;      // at the door
-  uint64_t dropped = 0;      // replies that nobody waited for
+  uint64_t errors = 0;   // the function's own
+  uint64_t refused = 0;  // at the door
+  uint64_t dropped = 0;  // replies that nobody waited for
   uint64_t cold = 0;
   uint64_t timeouts = 0;
   uint64_t crashes = 0;
   uint64_t starts = 0;
   uint64_t recalls = 0;
-  Histogram total;           // submit to end
-  Histogram exec;            // in the handler, as reported
+  Histogram total;  // submit to end
+  Histogram exec;   // in the handler, as reported
 };
 
 struct Function {
   FunctionId id;
   std::string name;
-  FunctionSpecPtr spec;      // the revision that new calls get
+  FunctionSpecPtr spec;  // the revision that new calls get
   uint32_t queue_max = 0;
   uint32_t workers_max = 0;
   bool removed = false;
@@ -126,9 +128,10 @@ struct Function {
   Estimate estimate;
   StartFailure failure;
   uint32_t crashes_in_a_row = 0;
-  bool starved = false;                      // the last start was refused by the memory budget
+  bool starved = false;  // the last start was refused by the memory budget
   Timer scale_timer;
-  bool scaling = false;                      // `scale_timer` looks at the queue soon; else it waits to restore workers_min
+  bool scaling =
+      false;  // `scale_timer` looks at the queue soon; else it waits to restore workers_min
   FunctionStats stats;
   WorkerPool* pool = nullptr;
   void on_scale_timer();

@@ -8,7 +8,7 @@ namespace hearth {
 
 struct ScaleInput {
   uint32_t queued = 0;
-  uint32_t starting = 0;       // workers on their way
+  uint32_t starting = 0;  // workers on their way
   uint32_t ready = 0;
   uint32_t workers_max = 0;
   uint32_t per_worker = 1;
@@ -17,10 +17,11 @@ struct ScaleInput {
   microseconds oldest_running{0};  // how long the oldest executing call has run; 0 = none
 };
 
-inline constexpr microseconds kScaleTarget{20'000};     // a queue is to be worked off within that
-inline constexpr milliseconds kScaleInterval{5};        // how often a queue is looked at
-inline constexpr uint32_t kFirstWave = 4;               // workers before the first reply, at most
-inline constexpr uint32_t kFirstWaveCallsPerWorker = 64;  // as many as one worker may hold if they turn out to be short
+inline constexpr microseconds kScaleTarget{20'000};  // a queue is to be worked off within that
+inline constexpr milliseconds kScaleInterval{5};     // how often a queue is looked at
+inline constexpr uint32_t kFirstWave = 4;            // workers before the first reply, at most
+inline constexpr uint32_t kFirstWaveCallsPerWorker =
+    64;  // as many as one worker may hold if they turn out to be short
 
 // How many more workers to start now.
 uint32_t workers_to_start(const ScaleInput& input);

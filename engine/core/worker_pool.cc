@@ -75,7 +75,11 @@ bool WorkerPool::afford(uint64_t charge, Slot slot, const Function* for_function
     ++stats_.budget_refusals;
     return false;
   }
-  while (stats_.memory_charged > budget_ - charge) evict_one(for_function);
+  while (stats_.memory_charged > budget_ - charge) {
+    if (evict_one(for_function)) continue;  // false: workers_min keeps some of what was counted above
+    ++stats_.budget_refusals;
+    return false;
+  }
   if (!no_slot) return true;
   // A slot becomes free only with an exit: one is asked to leave, and the caller tries again.
   if (!someone_leaves && reclaimable != 0) evict_one(for_function);
@@ -89,16 +93,17 @@ bool WorkerPool::evictable(const Worker& worker, const Function* for_function) c
          worker.function->ready > worker.function->spec->concurrency.workers_min;
 }
 
-void WorkerPool::evict_one(const Function* for_function) {
+bool WorkerPool::evict_one(const Function* for_function) {
   Worker* oldest = nullptr;
   workers_.each([&](WorkerId, Worker& worker) {
     if (evictable(worker, for_function) && (oldest == nullptr || worker.since < oldest->since)) oldest = &worker;
   });
-  if (oldest == nullptr) return;
+  if (oldest == nullptr) return false;
   ++stats_.evictions;
   stats_.memory_charged -= oldest->charge;  // counted as free now: it does nothing and is about to end
   oldest->charge = 0;
   stop(*oldest);
+  return true;
 }
 
 void WorkerPool::replenish() {
@@ -295,6 +300,7 @@ void WorkerPool::boot_failed(Runtime runtime) {
 void WorkerPool::on_pong(Worker& worker, uint16_t sequence) {
   if (!worker.ping_pending || sequence != worker.ping_sequence) return;
   worker.ping_pending = false;
+  if (worker.state != Worker::State::retiring) return;  // it crossed a kill, whose timer goes on
   worker.timer.disarm();
   settle(worker);
 }
@@ -309,7 +315,7 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   const bool crashed = state == Worker::State::ready || (state == Worker::State::leaving && worker.killed);
   const Runtime runtime = worker.runtime;
   // Before HELLO a generic worker holds nothing of the function: that it died is the platform's fault.
-  const bool platform = exit.start_failed || (state == Worker::State::booting && runtime != Runtime::native);
+  const bool platform = exit.start_failed || exit.lost || (state == Worker::State::booting && runtime != Runtime::native);
   if (!worker.killed && code == Code::worker_lost) code = platform ? Code::worker_start_failed : Code::init_failed;
   if (state == Worker::State::booting && function == nullptr) {
     --parked_booting_[index(runtime)];

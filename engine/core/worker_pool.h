@@ -99,7 +99,7 @@ class WorkerPool {
   enum class Slot : uint8_t { has_one, needs_one };
   bool afford(uint64_t charge, Slot slot, const Function* for_function);
   bool evictable(const Worker& worker, const Function* for_function) const;
-  void evict_one(const Function* for_function);
+  bool evict_one(const Function* for_function);
   bool reuse(Worker& booting, const FunctionSpecPtr& spec);
   void boot_failed(Runtime runtime);
   void look_again(Function& function);

@@ -48,11 +48,13 @@ void Loop::stop() {
   uv_stop(&loop_);
 }
 
-// Before the wait: sleep no longer than until the next timer of the wheel. libuv keeps its timers in memory, so this costs no system call.
+// Before the wait: sleep no longer than until the next timer of the wheel. libuv keeps its timers
+// in memory, so this costs no system call.
 void Loop::on_prepare() {
   end_turn();
   const milliseconds wait = timers_.until_next(clock_.now(), wait_max_);
-  uv_timer_start(timer_.get(), [](uv_timer_t*) {}, static_cast<uint64_t>(wait.count()), 0);
+  uv_timer_start(
+      timer_.get(), [](uv_timer_t*) {}, static_cast<uint64_t>(wait.count()), 0);
   const uint64_t now = uv_hrtime();
   const uint64_t idle = uv_metrics_idle_time(&loop_);
   if (prepared_ns_ != 0) {

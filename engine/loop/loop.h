@@ -1,5 +1,6 @@
-// The loop: one uv_loop_t, one timer wheel driven by one uv_timer, and what runs at the end of each turn. All engine state belongs to the thread
-// that runs it. Other threads reach it through a Mailbox only.
+// The loop: one uv_loop_t, one timer wheel driven by one uv_timer, and what runs at the end of each
+// turn. All engine state belongs to the thread that runs it. Other threads reach it through a
+// Mailbox only.
 #pragma once
 #include <uv.h>
 
@@ -17,13 +18,15 @@ class Loop {
  public:
   // `clock` must outlive this.
   explicit Loop(const Clock& clock);
-  ~Loop();  // every handle of others must have been reset; runs the loop until their close callbacks have run
+  ~Loop();  // every handle of others must have been reset; runs the loop until their close
+            // callbacks have run
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
   // Runs until stop(). Returns after the turn in which stop() was called.
   void run();
-  // One turn: waits at most `most` for something to do. For hosts that drive the loop, and for tests.
+  // One turn: waits at most `most` for something to do. For hosts that drive the loop, and for
+  // tests.
   void step(milliseconds most);
   void stop();
 
@@ -32,11 +35,13 @@ class Loop {
   const Clock& clock() const { return clock_; }
   MonotonicTime now() const { return clock_.now(); }
 
-  // `hook` runs once a turn, after all I/O callbacks and timers, in the order of registration: where batched writes go out. Never removed;
-  // what it points to must live until the loop has stopped.
+  // `hook` runs once a turn, after all I/O callbacks and timers, in the order of registration:
+  // where batched writes go out. Never removed; what it points to must live until the loop has
+  // stopped.
   void at_turn_end(Callback<void()> hook) { turn_end_.push_back(hook); }
 
-  // The longest time from the end of a wait to the begin of the next one since the last call, and how many turns there were.
+  // The longest time from the end of a wait to the begin of the next one since the last call, and
+  // how many turns there were.
   microseconds take_longest_turn();
   uint64_t turns() const { return turns_; }
 

@@ -28,7 +28,8 @@ TEST_CASE("a timer of the wheel wakes the loop") {
   Loop loop(clock);
   Counter counter{loop};
   Timer timer;
-  loop.timers().arm(timer, clock.now() + milliseconds(5), Callback<void()>::to<&Counter::fire>(&counter));
+  loop.timers().arm(timer, clock.now() + milliseconds(5),
+                    Callback<void()>::to<&Counter::fire>(&counter));
   loop.run();
   CHECK(counter.fired == 1);
 }
@@ -71,7 +72,8 @@ TEST_CASE("poll tells readability and may be destroyed by its callback") {
       loop.stop();
     }
   } watch{loop};
-  REQUIRE(watch.poll->start(loop, near.get(), UV_READABLE, Poll::EventFn::to<&Watch::on_event>(&watch)));
+  REQUIRE(watch.poll->start(loop, near.get(), UV_READABLE,
+                            Poll::EventFn::to<&Watch::on_event>(&watch)));
   REQUIRE(::send(far.get(), "x", 1, 0) == 1);
   loop.run();
   CHECK(watch.seen == UV_READABLE);

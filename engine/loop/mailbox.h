@@ -34,7 +34,8 @@ class Mailbox {
   std::mutex mutex_;
   std::deque<Message> messages_;  // guarded by mutex_
   bool closed_ = false;           // guarded by mutex_
-  UvHandle<uv_async_t> async_;    // uv_async_send is thread-safe; the handle is closed after closed_ was set under the mutex
+  UvHandle<uv_async_t> async_;  // uv_async_send is thread-safe; the handle is closed after closed_
+                                // was set under the mutex
 };
 
 }  // namespace hearth

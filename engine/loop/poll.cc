@@ -9,7 +9,8 @@ Status Poll::start(Loop& loop, int fd, int events, EventFn on_event) {
   const int error = uv_poll_init(loop.uv(), handle_.get(), fd);
   if (error != 0) {
     handle_.reset();
-    return Error{Code::io_failed, fmt::format("the descriptor can't be polled: {}", uv_strerror(error))};
+    return Error{Code::io_failed,
+                 fmt::format("the descriptor can't be polled: {}", uv_strerror(error))};
   }
   handle_.opened(this);
   on_event_ = on_event;

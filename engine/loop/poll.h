@@ -1,4 +1,5 @@
-// Watches one descriptor that it does not own for readability or writability (level-triggered). Loop thread only.
+// Watches one descriptor that it does not own for readability or writability (level-triggered).
+// Loop thread only.
 #pragma once
 #include <uv.h>
 
@@ -9,9 +10,11 @@ namespace hearth {
 
 class Poll {
  public:
-  using EventFn = Callback<void(int events)>;  // UV_READABLE, UV_WRITABLE, UV_DISCONNECT; 0 on an error of the poll itself
+  using EventFn = Callback<void(int events)>;  // UV_READABLE, UV_WRITABLE, UV_DISCONNECT; 0 on an
+                                               // error of the poll itself
   Poll() = default;
-  // The descriptor must be pollable and stay open until this is stopped or destroyed. `on_event` may destroy this.
+  // The descriptor must be pollable and stay open until this is stopped or destroyed. `on_event`
+  // may destroy this.
   Status start(Loop& loop, int fd, int events, EventFn on_event);
   // Changes what is watched for.
   void set(int events);

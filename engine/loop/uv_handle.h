@@ -1,5 +1,6 @@
-// UvHandle<T>: a libuv handle in a box of its own. The destructor forgets the owner and closes; the close callback frees the box. So libuv's rule
-// that a handle's memory lives until its close callback is kept in this one place. Loop thread only.
+// UvHandle<T>: a libuv handle in a box of its own. The destructor forgets the owner and closes; the
+// close callback frees the box. So libuv's rule that a handle's memory lives until its close
+// callback is kept in this one place. Loop thread only.
 #pragma once
 #include <uv.h>
 
@@ -12,7 +13,8 @@ class UvHandle {
  public:
   UvHandle() : box_(new T{}) { box_->data = nullptr; }
   ~UvHandle() { reset(); }
-  UvHandle(UvHandle&& other) noexcept : box_(std::exchange(other.box_, nullptr)), open_(std::exchange(other.open_, false)) {}
+  UvHandle(UvHandle&& other) noexcept
+      : box_(std::exchange(other.box_, nullptr)), open_(std::exchange(other.open_, false)) {}
   UvHandle& operator=(UvHandle&& other) noexcept {
     if (this != &other) {
       reset();
@@ -23,7 +25,8 @@ class UvHandle {
   }
 
   T* get() { return box_; }
-  // To be called after the handle's uv_*_init succeeded: from then on it has to be closed before it is freed.
+  // To be called after the handle's uv_*_init succeeded: from then on it has to be closed before it
+  // is freed.
   void opened(void* owner) {
     box_->data = owner;
     open_ = true;

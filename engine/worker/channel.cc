@@ -8,13 +8,15 @@
 namespace hearth::worker {
 namespace {
 
-// Large events are put into the stream part by part, so that a worker never holds more than this in our memory.
+// Large events are put into the stream part by part, so that a worker never holds more than this in
+// our memory.
 constexpr size_t kOutHigh = 4 * kPartMax;
 constexpr int kReadsPerEvent = 4;
 
 }  // namespace
 
-Channel::Channel(Loop& loop, BufferPool& buffers, Owner& owner, std::string& read_buffer, uint32_t index)
+Channel::Channel(Loop& loop, BufferPool& buffers, Owner& owner, std::string& read_buffer,
+                 uint32_t index)
     : loop_(loop), buffers_(buffers), owner_(owner), read_buffer_(read_buffer), index_(index) {
   calls_.reserve(72);  // limits.prefetch (64) and a few calls at once
 }
@@ -41,7 +43,8 @@ OpenCall* Channel::find(InvocationId id) {
 }
 
 void Channel::forget(InvocationId id) {
-  const auto found = std::find_if(calls_.begin(), calls_.end(), [&](const OpenCall& c) { return c.id == id; });
+  const auto found =
+      std::find_if(calls_.begin(), calls_.end(), [&](const OpenCall& c) { return c.id == id; });
   if (found != calls_.end()) calls_.erase(found);
 }
 
@@ -80,7 +83,8 @@ char* Channel::reserve(size_t bytes) {
   return at;
 }
 
-void Channel::send_control(FrameType type, InvocationId id, uint16_t aux, std::string_view payload) {
+void Channel::send_control(FrameType type, InvocationId id, uint16_t aux,
+                           std::string_view payload) {
   if (!is_open()) return;
   char* at = reserve(kHeaderSize + payload.size());
   if (at == nullptr) return;  // the worker misses a hint; deadlines still hold
@@ -107,14 +111,17 @@ void Channel::send_call(const CallFrame& frame) {
 
 // The CALL frame with the whole event, or its first part.
 bool Channel::emit(OpenCall& call, const CallFrame& frame) {
-  const size_t first = std::min(frame.payload.size(), kPartMax - std::min(kPartMax, frame.extension.size()));
+  const size_t first =
+      std::min(frame.payload.size(), kPartMax - std::min(kPartMax, frame.extension.size()));
   const size_t length = kCallFixedSize + frame.extension.size() + first;
   const uint64_t offset = written_ + (out_.size() - out_start_);
   char* at = reserve(kHeaderSize + length);
   if (at == nullptr) return false;
   const bool whole = first == frame.payload.size();
-  const auto flags = static_cast<uint8_t>((whole ? 0 : kFlagMore) | (frame.http_event ? kFlagHttp : 0));
-  encode_header(at, {static_cast<uint32_t>(length), FrameType::call, flags, static_cast<uint16_t>(frame.extension.size()), frame.id});
+  const auto flags =
+      static_cast<uint8_t>((whole ? 0 : kFlagMore) | (frame.http_event ? kFlagHttp : 0));
+  encode_header(at, {static_cast<uint32_t>(length), FrameType::call, flags,
+                     static_cast<uint16_t>(frame.extension.size()), frame.id});
   at += kHeaderSize;
   put_u64(at, static_cast<uint64_t>(to_us(frame.deadline.time_since_epoch())));
   std::memcpy(at + 8, frame.request_id.bytes.data(), 16);
@@ -158,10 +165,12 @@ void Channel::flush() {
   for (;;) {
     const size_t size = out_.size() - out_start_;
     if (size == 0) break;
-    const ssize_t n = ::send(fd_.get(), out_.data() + out_start_, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n =
+        ::send(fd_.get(), out_.data() + out_start_, size, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0) {
       if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) out_start_ = out_.size();  // gone: the read side will say so
+      if (errno != EAGAIN && errno != EWOULDBLOCK)
+        out_start_ = out_.size();  // gone: the read side will say so
       break;
     }
     written_ += static_cast<uint64_t>(n);
@@ -173,7 +182,11 @@ void Channel::flush() {
   if (!waiting_.empty()) pump();
   const bool blocked = out_start_ < out_.size();
   // A busy worker keeps its buffer from batch to batch; a quiet one gives a large one back.
-  if (!blocked && (out_.capacity() > kOutHigh || (calls_.size() <= 1 && out_.capacity() > kPartMax))) out_.release();
+  if (!blocked &&
+      (out_.capacity() > kOutHigh || (calls_.size() <= 1 && out_.capacity() > kPartMax))) {
+    out_.release();
+    out_start_ = 0;
+  }
   if (blocked != blocked_) {
     blocked_ = blocked;
     poll_.set(blocked ? UV_READABLE | UV_WRITABLE : UV_READABLE);
@@ -202,7 +215,8 @@ ssize_t Channel::read_once() {
   char* into = read_buffer_.data();
   size_t room = read_buffer_.size();
   const size_t carried = carry_.size();
-  if (carried != 0) {  // the shared buffer takes the carried bytes first, so that frames are whole again
+  if (carried !=
+      0) {  // the shared buffer takes the carried bytes first, so that frames are whole again
     std::memcpy(into, carry_.data(), carried);
     into += carried;
     room -= carried;
@@ -227,8 +241,11 @@ bool Channel::parse(std::string_view bytes) {
         if (!owner_.on_frame(*this, frame)) return false;
         if (!is_open()) return false;
         continue;
-      case Take::invalid: owner_.on_broken(*this, what); return false;
-      case Take::incomplete: break;
+      case Take::invalid:
+        owner_.on_broken(*this, what);
+        return false;
+      case Take::incomplete:
+        break;
     }
     if (bytes.empty()) {
       carry_.release();

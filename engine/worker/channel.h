@@ -1,5 +1,5 @@
-// One worker's socket: frames out in batches, frames in by whole reads, the calls that are on it. What the frames mean is for the owner.
-// Loop thread only. A warm call allocates nothing here.
+// One worker's socket: frames out in batches, frames in by whole reads, the calls that are on it.
+// What the frames mean is for the owner. Loop thread only. A warm call allocates nothing here.
 #pragma once
 #include <string_view>
 #include <vector>
@@ -13,18 +13,20 @@
 
 namespace hearth::worker {
 
-// A call that the worker has: for log lines, large replies, and the question whether it can have started.
+// A call that the worker has: for log lines, large replies, and the question whether it can have
+// started.
 struct OpenCall {
   InvocationId id;
   RequestId request_id;
-  uint64_t start_offset = 0;  // of its CALL frame in the stream to the worker; UINT64_MAX = not yet in it
-  bool sent_whole = false;    // its event is in the stream to the last byte
-  bool too_large = false;     // its reply passed the limit: the rest is dropped
-  bool replying = false;      // REPLY with MORE has come
+  uint64_t start_offset =
+      0;  // of its CALL frame in the stream to the worker; UINT64_MAX = not yet in it
+  bool sent_whole = false;  // its event is in the stream to the last byte
+  bool too_large = false;   // its reply passed the limit: the rest is dropped
+  bool replying = false;    // REPLY with MORE has come
   bool stream = false;
   bool reply_is_error = false;
   uint32_t exec_us = 0;
-  uint32_t uncredited = 0;    // reply bytes since the last CREDIT
+  uint32_t uncredited = 0;  // reply bytes since the last CREDIT
   uint64_t reply_bytes = 0;
   Buffer reply;
 };
@@ -37,9 +39,10 @@ class Channel {
     // Returns false when the channel is to be read no further (the worker was given up).
     virtual bool on_frame(Channel& channel, const Frame& frame) = 0;
     virtual void on_broken(Channel& channel, std::string_view what) = 0;  // bytes that are no frame
-    virtual void on_closed(Channel& channel) = 0;                         // end of file, or a socket error
-    virtual void on_batch_end() = 0;                                      // everything that one read held has been handed over
-    virtual void on_dirty(Channel& channel) = 0;                          // has frames to write; flush() is to be called this turn
+    virtual void on_closed(Channel& channel) = 0;  // end of file, or a socket error
+    virtual void on_batch_end() = 0;  // everything that one read held has been handed over
+    virtual void on_dirty(
+        Channel& channel) = 0;  // has frames to write; flush() is to be called this turn
   };
 
   // `read_buffer` is shared by all channels of a loop; views into it die with on_batch_end.
@@ -53,7 +56,8 @@ class Channel {
   void send_control(FrameType type, InvocationId id, uint16_t aux, std::string_view payload = {});
   // Writes what waits with one system call; the rest follows when the socket has room.
   void flush();
-  // Reads what is there now until the socket is empty, `most` bytes at most. For the last words of a worker that has exited.
+  // Reads what is there now until the socket is empty, `most` bytes at most. For the last words of
+  // a worker that has exited.
   void drain(size_t most);
 
   OpenCall* find(InvocationId id);
@@ -81,14 +85,15 @@ class Channel {
   const uint32_t index_;
   UniqueFd fd_;
   Poll poll_;
-  Buffer carry_;              // the begin of a frame whose end has not come
-  Buffer out_;                // frames that wait to be written, from out_start_
+  Buffer carry_;  // the begin of a frame whose end has not come
+  Buffer out_;    // frames that wait to be written, from out_start_
   size_t out_start_ = 0;
-  uint64_t written_ = 0;      // bytes of the stream so far
+  uint64_t written_ = 0;  // bytes of the stream so far
   bool dirty_ = false;
-  bool blocked_ = false;      // the socket is full: waits for writability
-  std::vector<OpenCall> calls_;       // in the order of sending
-  std::vector<CallFrame> waiting_;    // calls behind a large event; front is being written from waiting_offset_
+  bool blocked_ = false;         // the socket is full: waits for writability
+  std::vector<OpenCall> calls_;  // in the order of sending
+  std::vector<CallFrame>
+      waiting_;  // calls behind a large event; front is being written from waiting_offset_
   size_t waiting_offset_ = 0;
 };
 

@@ -46,10 +46,13 @@ struct Rig final : Channel::Owner {
   std::string read_far() {
     std::string all;
     char bytes[65'536];
-    for (ssize_t n; (n = ::recv(far.get(), bytes, sizeof bytes, MSG_DONTWAIT)) > 0;) all.append(bytes, static_cast<size_t>(n));
+    for (ssize_t n; (n = ::recv(far.get(), bytes, sizeof bytes, MSG_DONTWAIT)) > 0;)
+      all.append(bytes, static_cast<size_t>(n));
     return all;
   }
-  void write_far(std::string_view bytes) { REQUIRE(::send(far.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size())); }
+  void write_far(std::string_view bytes) {
+    REQUIRE(::send(far.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+  }
 
   SystemClock clock;
   Loop loop{clock};
@@ -121,7 +124,9 @@ TEST_CASE("a large event goes out part by part as the worker reads and others wa
 
 TEST_CASE("frames are put together from any pieces") {
   Rig rig;
-  const std::string bytes = frame_bytes(FrameType::log, "hello\n") + frame_bytes(FrameType::pong, "") + frame_bytes(FrameType::log, std::string(60'000, 'y'));
+  const std::string bytes = frame_bytes(FrameType::log, "hello\n") +
+                            frame_bytes(FrameType::pong, "") +
+                            frame_bytes(FrameType::log, std::string(60'000, 'y'));
   for (size_t at = 0; at < bytes.size(); at += 7'001) {
     rig.write_far(std::string_view(bytes).substr(at, 7'001));
     rig.loop.step(milliseconds(50));

@@ -14,22 +14,30 @@ std::string_view wrong_with(const FrameHeader& h) {
   if ((h.flags & ~kFlagsKnown) != 0) return "a frame has unknown flags";
   const uint8_t f = h.flags;
   switch (h.type) {
-    case FrameType::hello: return f != 0 ? "HELLO has flags" : "";
-    case FrameType::ready: return f != 0 || h.length != 4 ? "READY has not the right form" : "";
-    case FrameType::init_error: return f != 0 ? "INIT_ERROR has flags" : "";
+    case FrameType::hello:
+      return f != 0 ? "HELLO has flags" : "";
+    case FrameType::ready:
+      return f != 0 || h.length != 4 ? "READY has not the right form" : "";
+    case FrameType::init_error:
+      return f != 0 ? "INIT_ERROR has flags" : "";
     case FrameType::reply:
       if (h.length < 4) return "REPLY has no execution time";
       if (h.length > kPartMax + 4) return "REPLY is longer than 65536 bytes";
       if ((f & kFlagHttp) != 0) return "REPLY has the flag HTTP";
-      return (f & kFlagError) != 0 && (f & kFlagStream) != 0 ? "REPLY is an error and a stream" : "";
+      return (f & kFlagError) != 0 && (f & kFlagStream) != 0 ? "REPLY is an error and a stream"
+                                                             : "";
     case FrameType::chunk:
       if (h.length > kPartMax) return "CHUNK is longer than 65536 bytes";
       if ((f & (kFlagHttp | kFlagStream)) != 0) return "CHUNK has a flag that is not its own";
       return (f & kFlagMore) != 0 && (f & kFlagError) != 0 ? "CHUNK is an error and goes on" : "";
-    case FrameType::pong: return f != 0 || h.length != 0 ? "PONG has not the right form" : "";
-    case FrameType::handback: return f != 0 || h.length != 0 ? "HANDBACK has not the right form" : "";
-    case FrameType::log: return (f & ~kFlagMore) != 0 || h.length > kPartMax ? "LOG has not the right form" : "";
-    default: return "a frame has an unknown type";
+    case FrameType::pong:
+      return f != 0 || h.length != 0 ? "PONG has not the right form" : "";
+    case FrameType::handback:
+      return f != 0 || h.length != 0 ? "HANDBACK has not the right form" : "";
+    case FrameType::log:
+      return (f & ~kFlagMore) != 0 || h.length > kPartMax ? "LOG has not the right form" : "";
+    default:
+      return "a frame has an unknown type";
   }
 }
 

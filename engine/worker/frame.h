@@ -10,8 +10,22 @@
 namespace hearth::worker {
 
 enum class FrameType : uint8_t {
-  init = 0x01, call = 0x02, body = 0x03, cancel = 0x04, recall = 0x05, ping = 0x06, credit = 0x07, stop = 0x08,
-  hello = 0x81, ready = 0x82, init_error = 0x83, reply = 0x84, chunk = 0x85, pong = 0x86, handback = 0x87, log = 0x88,
+  init = 0x01,
+  call = 0x02,
+  body = 0x03,
+  cancel = 0x04,
+  recall = 0x05,
+  ping = 0x06,
+  credit = 0x07,
+  stop = 0x08,
+  hello = 0x81,
+  ready = 0x82,
+  init_error = 0x83,
+  reply = 0x84,
+  chunk = 0x85,
+  pong = 0x86,
+  handback = 0x87,
+  log = 0x88,
 };
 
 inline constexpr uint8_t kFlagMore = 1;
@@ -21,9 +35,9 @@ inline constexpr uint8_t kFlagHttp = 8;
 inline constexpr uint8_t kFlagsKnown = 15;
 
 inline constexpr size_t kHeaderSize = 16;
-inline constexpr size_t kFrameMax = 131'072;     // payload bytes of a frame
-inline constexpr size_t kPartMax = 65'536;       // payload bytes of an event's or reply's part
-inline constexpr size_t kCallFixedSize = 8 + 16; // deadline and request id
+inline constexpr size_t kFrameMax = 131'072;      // payload bytes of a frame
+inline constexpr size_t kPartMax = 65'536;        // payload bytes of an event's or reply's part
+inline constexpr size_t kCallFixedSize = 8 + 16;  // deadline and request id
 inline constexpr uint32_t kReplyWindow = 262'144;
 
 struct FrameHeader {
@@ -69,8 +83,8 @@ struct Frame {
   std::string_view payload;
 };
 
-// Takes the first frame off `bytes`. kIncomplete: more bytes are needed. kInvalid: `bytes` can never become a frame that a worker may send;
-// `what` (static storage) says why.
+// Takes the first frame off `bytes`. kIncomplete: more bytes are needed. kInvalid: `bytes` can
+// never become a frame that a worker may send; `what` (static storage) says why.
 enum class Take : uint8_t { frame, incomplete, invalid };
 Take take_worker_frame(std::string_view& bytes, Frame& frame, std::string_view& what);
 

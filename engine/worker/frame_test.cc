@@ -51,7 +51,8 @@ TEST_CASE("every golden frame of a worker is taken whole and at no shorter lengt
     for (size_t cut = 0; cut < bytes.size(); ++cut) {
       std::string_view part(bytes.data(), cut);
       const Take take = take_worker_frame(part, frame, what);
-      CHECK(take == (from_worker(expected["type"]) || cut < kHeaderSize ? Take::incomplete : Take::invalid));
+      CHECK(take == (from_worker(expected["type"]) || cut < kHeaderSize ? Take::incomplete
+                                                                        : Take::invalid));
     }
     std::string_view whole = bytes;
     const Take take = take_worker_frame(whole, frame, what);

@@ -12,7 +12,8 @@ bool RateLimit::pass(uint64_t bytes, MonotonicTime now, uint64_t& dropped) {
     tokens_ = burst_;
     last_ = now;
   } else {
-    // The clock moves on by the time of whole bytes only, so that a low rate gains in small steps too.
+    // The clock moves on by the time of whole bytes only, so that a low rate gains in small steps
+    // too.
     const uint64_t gained = rate_ * elapsed_us / 1'000'000;
     tokens_ = std::min(burst_, tokens_ + gained);
     if (rate_ != 0) last_ += microseconds(gained * 1'000'000 / rate_);
@@ -38,7 +39,8 @@ void LogTail::add(InvocationId call, std::string_view text) {
     return;
   }
   // Cut in halves of the reserve: each byte moves once at most.
-  if (text_.size() + text.size() + 1 > 2 * kSize) text_.erase(0, text_.size() - (kSize - text.size()));
+  if (text_.size() + text.size() + 1 > 2 * kSize)
+    text_.erase(0, text_.size() - (kSize - text.size()));
   text_.append(text);
 }
 

@@ -64,8 +64,11 @@ TEST_CASE("lines are cut at newlines and at the limit, whatever the pieces") {
   for (size_t piece = 1; piece <= text.size(); ++piece) {
     LineSplitter splitter(8);
     std::vector<std::string> lines;
-    const auto emit = [&](std::string_view line, bool continued) { lines.push_back(std::string(line) + (continued ? "+" : "")); };
-    for (size_t at = 0; at < text.size(); at += piece) splitter.feed(std::string_view(text).substr(at, piece), emit);
+    const auto emit = [&](std::string_view line, bool continued) {
+      lines.push_back(std::string(line) + (continued ? "+" : ""));
+    };
+    for (size_t at = 0; at < text.size(); at += piece)
+      splitter.feed(std::string_view(text).substr(at, piece), emit);
     splitter.end(emit);
     CHECK(lines == std::vector<std::string>{"one", "", "two two +", "two two", "last"});
   }
@@ -76,7 +79,9 @@ TEST_CASE("INIT carries the function and Lambda's environment") {
   spec.name = "hello";
   spec.handler = "app.handler";
   spec.revision = std::string(64, 'a');
-  spec.environment = {{"AWS_LAMBDA_FUNCTION_NAME", "lie"}, {"GREETING", "gr\xC3\xBC\xC3\x9F \"x\""}, {"TZ", "Europe/Berlin"}};
+  spec.environment = {{"AWS_LAMBDA_FUNCTION_NAME", "lie"},
+                      {"GREETING", "gr\xC3\xBC\xC3\x9F \"x\""},
+                      {"TZ", "Europe/Berlin"}};
   const auto json = nlohmann::json::parse(init_json(spec, "/var/task", Limits{}));
   CHECK(json["protocol"] == 1);
   CHECK(json["function"] == "hello");

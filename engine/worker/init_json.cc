@@ -11,8 +11,13 @@ namespace {
 
 std::map<std::string, std::string> environment(const FunctionSpec& spec, std::string_view root) {
   std::map<std::string, std::string> env = {
-      {"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"LANG", "C.UTF-8"}, {"TZ", ":UTC"},
-      {"HOME", "/tmp"}, {"TMPDIR", "/tmp"}, {"AWS_REGION", "us-east-1"}, {"AWS_DEFAULT_REGION", "us-east-1"},
+      {"PATH", "/usr/local/bin:/usr/bin:/bin"},
+      {"LANG", "C.UTF-8"},
+      {"TZ", ":UTC"},
+      {"HOME", "/tmp"},
+      {"TMPDIR", "/tmp"},
+      {"AWS_REGION", "us-east-1"},
+      {"AWS_DEFAULT_REGION", "us-east-1"},
       {"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
       {"AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/" + spec.name},
       {"AWS_LAMBDA_LOG_STREAM_NAME", spec.revision.substr(0, 32)}};
@@ -54,8 +59,10 @@ std::string init_json(const FunctionSpec& spec, std::string_view root, const Lim
     out += ':';
     append_json_string(out, value);
   }
-  out += fmt::format(R"(}},"memory_mb":{},"timeout_ms":{},"per_worker":{},"log_rate":{},"log_burst":{}}})", spec.memory_bytes >> 20,
-                     spec.timeout.count(), spec.concurrency.per_worker, limits.log_rate, limits.log_burst);
+  out += fmt::format(
+      R"(}},"memory_mb":{},"timeout_ms":{},"per_worker":{},"log_rate":{},"log_burst":{}}})",
+      spec.memory_bytes >> 20, spec.timeout.count(), spec.concurrency.per_worker, limits.log_rate,
+      limits.log_burst);
   return out;
 }
 

@@ -27,7 +27,8 @@ Launcher::~Launcher() {
   if (!process_.pidfd.valid()) return;
   pollfd p{process_.pidfd.get(), POLLIN, 0};
   if (::poll(&p, 1, kEndTimeoutMs) != 1) {
-    log_.warning("spawner", "it did not end within {} ms after its lifeline was closed", kEndTimeoutMs);
+    log_.warning("spawner", "it did not end within {} ms after its lifeline was closed",
+                 kEndTimeoutMs);
     return;
   }
   siginfo_t info{};
@@ -39,7 +40,8 @@ Status Launcher::open(const sandbox::SpawnerConfig& config) {
   ready_ = HEARTH_TRY(sandbox::wait_ready(process_, milliseconds(kReadyTimeoutMs)));
   const int flags = ::fcntl(process_.control.get(), F_GETFL);
   ::fcntl(process_.control.get(), F_SETFL, flags | O_NONBLOCK);
-  return poll_.start(loop_, process_.control.get(), UV_READABLE, Poll::EventFn::to<&Launcher::on_poll>(this));
+  return poll_.start(loop_, process_.control.get(), UV_READABLE,
+                     Poll::EventFn::to<&Launcher::on_poll>(this));
 }
 
 template <class Message>
@@ -47,9 +49,11 @@ void Launcher::send(Message& message, sandbox::MessageType type) {
   if (lost_) return;
   message.header = {sandbox::kSpawnerMagic, type};
   if (waiting_.empty()) {
-    const ssize_t n = ::send(process_.control.get(), &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n =
+        ::send(process_.control.get(), &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n == static_cast<ssize_t>(sizeof message)) return;
-    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return;  // gone: the read side says so
+    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+      return;  // gone: the read side says so
   }
   waiting_.emplace_back(reinterpret_cast<const char*>(&message), sizeof message);
   poll_.set(UV_READABLE | UV_WRITABLE);
@@ -58,13 +62,16 @@ void Launcher::send(Message& message, sandbox::MessageType type) {
 void Launcher::flush() {
   while (!waiting_.empty()) {
     const std::string& message = waiting_.front();
-    if (::send(process_.control.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return;
+    if (::send(process_.control.get(), message.data(), message.size(),
+               MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+      return;
     waiting_.pop_front();
   }
   poll_.set(UV_READABLE);
 }
 
-void Launcher::spawn(WorkerId worker, uint32_t runtime, uint64_t memory_bytes, std::string_view code_sha256, std::string_view entry) {
+void Launcher::spawn(WorkerId worker, uint32_t runtime, uint64_t memory_bytes,
+                     std::string_view code_sha256, std::string_view entry) {
   sandbox::SpawnRequest request{};
   request.slot = worker.slot;
   request.generation = worker.generation;
@@ -144,7 +151,8 @@ void Launcher::handle(const char* data, size_t size, int* fds, int fd_count) {
   if (header.type == sandbox::MessageType::kExited && size == sizeof(sandbox::ExitedMessage)) {
     sandbox::ExitedMessage exited{};
     std::memcpy(&exited, data, sizeof exited);
-    owner_.on_exited({exited.slot, exited.generation}, exited.wait_status, exited.killed_by_request != 0, exited.oom != 0);
+    owner_.on_exited({exited.slot, exited.generation}, exited.wait_status,
+                     exited.killed_by_request != 0, exited.oom != 0);
     return;
   }
   if (size != sizeof(sandbox::Answer)) return;

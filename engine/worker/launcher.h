@@ -1,4 +1,5 @@
-// The engine's side of the spawner: starts it, asks for workers, hears how they end. Loop thread only; open() blocks until the spawner is ready.
+// The engine's side of the spawner: starts it, asks for workers, hears how they end. Loop thread
+// only; open() blocks until the spawner is ready.
 #pragma once
 #include <deque>
 #include <string>
@@ -32,7 +33,8 @@ class Launcher {
     virtual ~Owner() = default;
     virtual void on_spawned(Spawned&& spawned) = 0;
     virtual void on_assigned(WorkerId worker, int error, std::string_view detail) = 0;
-    virtual void on_exited(WorkerId worker, int wait_status, bool by_request, bool out_of_memory) = 0;
+    virtual void on_exited(WorkerId worker, int wait_status, bool by_request,
+                           bool out_of_memory) = 0;
     // The spawner is gone, and every worker with it. Nothing follows.
     virtual void on_spawner_lost(std::string_view detail) = 0;
   };
@@ -40,10 +42,12 @@ class Launcher {
   Launcher(Loop& loop, Owner& owner, Log log);
   ~Launcher();  // closes the lifeline: the spawner kills what is left; waits for it up to 5 s
 
-  // Starts the spawner with `config`. Errors: sandbox_unavailable (a mode that can't be met, with the fix), io_failed.
+  // Starts the spawner with `config`. Errors: sandbox_unavailable (a mode that can't be met, with
+  // the fix), io_failed.
   Status open(const sandbox::SpawnerConfig& config);
 
-  void spawn(WorkerId worker, uint32_t runtime, uint64_t memory_bytes, std::string_view code_sha256, std::string_view entry);
+  void spawn(WorkerId worker, uint32_t runtime, uint64_t memory_bytes, std::string_view code_sha256,
+             std::string_view entry);
   void assign(WorkerId worker, uint64_t memory_bytes, std::string_view code_sha256);
   void kill(WorkerId worker);
 
@@ -65,7 +69,8 @@ class Launcher {
   sandbox::SpawnerProcess process_;
   sandbox::ReadyMessage ready_{};
   Poll poll_;
-  std::deque<std::string> waiting_;  // requests that the socket had no room for; at most two a worker slot
+  std::deque<std::string>
+      waiting_;  // requests that the socket had no room for; at most two a worker slot
   bool lost_ = false;
 };
 

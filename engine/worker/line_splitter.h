@@ -10,7 +10,8 @@ class LineSplitter {
  public:
   explicit LineSplitter(size_t most) : most_(most) {}
 
-  // `emit(line, continued)` for each line without its newline; `continued`: the line was longer and goes on.
+  // `emit(line, continued)` for each line without its newline; `continued`: the line was longer and
+  // goes on.
   template <class Emit>
   void feed(std::string_view bytes, Emit&& emit) {
     while (!bytes.empty()) {

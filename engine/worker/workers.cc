@@ -11,25 +11,39 @@
 namespace hearth::worker {
 namespace {
 
-constexpr size_t kReadBuffer = 512 * 1024;          // a full prefetch window of replies, and the begin of one more
-constexpr milliseconds kClosedGrace{100};           // from a closed channel to the kill, for the exit to be told with its own status
+constexpr size_t kReadBuffer =
+    512 * 1024;  // a full prefetch window of replies, and the begin of one more
+constexpr milliseconds kClosedGrace{
+    100};  // from a closed channel to the kill, for the exit to be told with its own status
 
 }  // namespace
 
 Workers::Process::Process(Workers& workers, WorkerId worker, const Limits& limits)
-    : id(worker), channel(workers.loop_, workers.buffers_, workers, workers.read_buffer_, worker.slot), out(limits.log_line_max),
-      err(limits.log_line_max), rate(limits.log_rate, limits.log_burst), owner(&workers) {}
+    : id(worker),
+      channel(workers.loop_, workers.buffers_, workers, workers.read_buffer_, worker.slot),
+      out(limits.log_line_max),
+      err(limits.log_line_max),
+      rate(limits.log_rate, limits.log_burst),
+      owner(&workers) {}
 
-Workers::Workers(Loop& loop, BufferPool& buffers, const Limits& limits, FunctionLogSink& function_log, Log log)
-    : loop_(loop), buffers_(buffers), limits_(limits), function_log_(function_log), log_(log), read_buffer_(kReadBuffer, '\0'),
-      processes_(limits.workers_max), launcher_(loop, *this, log) {
+Workers::Workers(Loop& loop, BufferPool& buffers, const Limits& limits,
+                 FunctionLogSink& function_log, Log log)
+    : loop_(loop),
+      buffers_(buffers),
+      limits_(limits),
+      function_log_(function_log),
+      log_(log),
+      read_buffer_(kReadBuffer, '\0'),
+      processes_(limits.workers_max),
+      launcher_(loop, *this, log) {
   dirty_.reserve(limits.workers_max);
   loop.at_turn_end(Callback<void()>::to<&Workers::flush>(this));
 }
 
 Workers::~Workers() = default;
 
-Status Workers::open(const sandbox::SpawnerConfig& config, Callback<void(std::string_view)> on_lost) {
+Status Workers::open(const sandbox::SpawnerConfig& config,
+                     Callback<void(std::string_view)> on_lost) {
   on_lost_ = on_lost;
   return launcher_.open(config);
 }
@@ -50,7 +64,8 @@ void Workers::start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spe
   processes_[worker.slot] = std::move(process);
   const bool native = runtime == Runtime::native;
   launcher_.spawn(worker, static_cast<uint32_t>(runtime), spec != nullptr ? spec->memory_bytes : 0,
-                  native ? std::string_view(spec->code_sha256) : std::string_view(), native ? std::string_view(spec->handler) : std::string_view());
+                  native ? std::string_view(spec->code_sha256) : std::string_view(),
+                  native ? std::string_view(spec->handler) : std::string_view());
 }
 
 void Workers::bind(WorkerId worker, const FunctionSpecPtr& spec) {
@@ -93,7 +108,8 @@ void Workers::stop(WorkerId worker) {
   if (process == nullptr) return;
   process->stopping = true;
   process->channel.send_control(FrameType::stop, {}, 0);
-  loop_.timers().arm(process->timer, loop_.now() + limits_.stop_grace, Callback<void()>::to<&Process::on_timer>(process));
+  loop_.timers().arm(process->timer, loop_.now() + limits_.stop_grace,
+                     Callback<void()>::to<&Process::on_timer>(process));
 }
 
 void Workers::kill(WorkerId worker) { launcher_.kill(worker); }
@@ -149,14 +165,16 @@ void Workers::on_spawned(Spawned&& spawned) {
     WorkerExit exit;
     exit.start_failed = true;
     exit.detail = fmt::format("{}: {}", spawned.detail, std::strerror(spawned.error));
-    log_.error("worker", "a {} worker could not be started: {}", runtime_name(process->runtime), exit.detail);
+    log_.error("worker", "a {} worker could not be started: {}", runtime_name(process->runtime),
+               exit.detail);
     if (spawned.channel.valid() || spawned.error == EMFILE) launcher_.kill(spawned.worker);
     gone(*process, exit);
     return;
   }
   process->pid = spawned.pid;
   process->root = spawned.detail.empty() ? "/var/task" : spawned.detail;
-  if (Status opened = process->channel.open(std::move(spawned.channel)); !opened) violation(*process, opened.error().detail);
+  if (Status opened = process->channel.open(std::move(spawned.channel)); !opened)
+    violation(*process, opened.error().detail);
   open_pipe(*process, process->out, std::move(spawned.out));
   open_pipe(*process, process->err, std::move(spawned.err));
 }
@@ -165,8 +183,10 @@ void Workers::on_assigned(WorkerId worker, int error, std::string_view detail) {
   Process* process = find(worker);
   if (process == nullptr) return;
   if (error != 0) {
-    log_.error("worker", "the code of '{}' could not be mounted: {}: {}", process->spec->name, detail, std::strerror(error));
-    violation(*process, fmt::format("its code could not be mounted: {}: {}", detail, std::strerror(error)));
+    log_.error("worker", "the code of '{}' could not be mounted: {}: {}", process->spec->name,
+               detail, std::strerror(error));
+    violation(*process,
+              fmt::format("its code could not be mounted: {}: {}", detail, std::strerror(error)));
     return;
   }
   if (!detail.empty()) process->root = detail;
@@ -189,12 +209,15 @@ void Workers::on_exited(WorkerId worker, int wait_status, bool by_request, bool 
 void Workers::gone(Process& process, const WorkerExit& exit) {
   read_pipe(process, process.out, LogTail::kSize * 64);
   read_pipe(process, process.err, LogTail::kSize * 64);
-  const auto rest = [&](std::string_view line, bool continued) { log_line(process, process.channel.head(), LineLevel::plain, line, continued); };
+  const auto rest = [&](std::string_view line, bool continued) {
+    log_line(process, process.channel.head(), LineLevel::plain, line, continued);
+  };
   process.out.lines.end(rest);
   process.err.lines.end(rest);
   tell_dropped(process);
   const WorkerId id = process.id;
-  // Out of its slot first: the core may start another worker there while it hears of this one's end.
+  // Out of its slot first: the core may start another worker there while it hears of this one's
+  // end.
   const std::unique_ptr<Process> held = std::move(processes_[id.slot]);
   Process* before = std::exchange(exiting_, held.get());
   events_->on_worker_exit(id, exit);
@@ -228,7 +251,8 @@ void Workers::on_grace_over(Process& process) {
 void Workers::violation(Process& process, std::string_view what) {
   if (process.given_up) return;
   process.given_up = true;
-  log_.warning("worker", "a worker of '{}' broke the protocol: {}", process.spec != nullptr ? process.spec->name : "-", what);
+  log_.warning("worker", "a worker of '{}' broke the protocol: {}",
+               process.spec != nullptr ? process.spec->name : "-", what);
   events_->on_violation(process.id, what);
 }
 

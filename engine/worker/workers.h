@@ -1,5 +1,5 @@
-// The core's WorkerLink over real processes: one Process a worker, with its channel, its log pipes and its place at the spawner.
-// Loop thread only.
+// The core's WorkerLink over real processes: one Process a worker, with its channel, its log pipes
+// and its place at the spawner. Loop thread only.
 #pragma once
 #include <memory>
 #include <string>
@@ -27,12 +27,14 @@ struct WorkersStats {  // only grow
 class Workers final : public WorkerLink, private Channel::Owner, private Launcher::Owner {
  public:
   // All references must outlive this.
-  Workers(Loop& loop, BufferPool& buffers, const Limits& limits, FunctionLogSink& function_log, Log log);
+  Workers(Loop& loop, BufferPool& buffers, const Limits& limits, FunctionLogSink& function_log,
+          Log log);
   ~Workers() override;
 
   // The core that hears what happens. To be set before the first start().
   void attach(WorkerEvents& events) { events_ = &events; }
-  // Starts the spawner; blocks until it is ready. `on_lost` runs once if it dies, after every worker's exit was told.
+  // Starts the spawner; blocks until it is ready. `on_lost` runs once if it dies, after every
+  // worker's exit was told.
   Status open(const sandbox::SpawnerConfig& config, Callback<void(std::string_view)> on_lost);
 
   // WorkerLink
@@ -78,12 +80,12 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     RateLimit rate;
     LogTail tail;
     int pid = 0;
-    std::string root;           // where the worker sees its code
+    std::string root;  // where the worker sees its code
     bool hello = false;
-    bool given_up = false;      // a violation was told: nothing of it is read any more
+    bool given_up = false;  // a violation was told: nothing of it is read any more
     bool stopping = false;
-    Timer timer;                // grace after STOP, or after its channel closed
-    Timer marker;               // tells of dropped lines when no line follows
+    Timer timer;   // grace after STOP, or after its channel closed
+    Timer marker;  // tells of dropped lines when no line follows
     Workers* owner;
     void on_timer() { owner->on_grace_over(*this); }
     void on_marker() { owner->tell_dropped(*this); }
@@ -102,7 +104,9 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void on_spawner_lost(std::string_view detail) override;
 
   Process* find(WorkerId id) const;
-  Process* at(uint32_t slot) const { return slot < processes_.size() ? processes_[slot].get() : nullptr; }
+  Process* at(uint32_t slot) const {
+    return slot < processes_.size() ? processes_[slot].get() : nullptr;
+  }
   bool on_reply(Process& process, const Frame& frame);
   bool on_chunk(Process& process, const Frame& frame);
   bool gather(Process& process, OpenCall& call, std::string_view part);
@@ -114,7 +118,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void on_grace_over(Process& process);
   void open_pipe(Process& process, Pipe& pipe, UniqueFd fd);
   void read_pipe(Process& process, Pipe& pipe, size_t most);
-  void log_line(Process& process, const OpenCall* call, LineLevel level, std::string_view text, bool continued);
+  void log_line(Process& process, const OpenCall* call, LineLevel level, std::string_view text,
+                bool continued);
   void tell_dropped(Process& process);
 
   Loop& loop_;
@@ -126,9 +131,9 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   Callback<void(std::string_view)> on_lost_;
   std::string read_buffer_;
   std::vector<std::unique_ptr<Process>> processes_;  // by slot
-  Process* exiting_ = nullptr;                       // answers the core's questions while its exit is told
+  Process* exiting_ = nullptr;  // answers the core's questions while its exit is told
   std::vector<WorkerId> dirty_;
-  std::vector<Buffer> delivered_;                    // large replies, until their batch was delivered
+  std::vector<Buffer> delivered_;  // large replies, until their batch was delivered
   Launcher launcher_;
   WorkersStats stats_;
 };

@@ -1,4 +1,5 @@
-// What a worker says: frames and log bytes. The second half of Workers. Everything here is hostile input.
+// What a worker says: frames and log bytes. The second half of Workers. Everything here is hostile
+// input.
 #include <fcntl.h>
 #include <fmt/core.h>
 
@@ -12,8 +13,10 @@ bool Workers::on_frame(Channel& channel, const Frame& frame) {
   ++stats_.frames_in;
   const FrameHeader& h = frame.header;
   switch (h.type) {
-    case FrameType::reply: return on_reply(*process, frame);
-    case FrameType::chunk: return on_chunk(*process, frame);
+    case FrameType::reply:
+      return on_reply(*process, frame);
+    case FrameType::chunk:
+      return on_chunk(*process, frame);
     case FrameType::log:
       on_log(*process, frame);
       return true;
@@ -25,9 +28,15 @@ bool Workers::on_frame(Channel& channel, const Frame& frame) {
       process->hello = true;
       events_->on_worker_parked(process->id);
       return true;
-    case FrameType::ready: events_->on_worker_ready(process->id, get_u32(frame.payload.data())); return true;
-    case FrameType::init_error: events_->on_worker_init_failed(process->id, frame.payload); return true;
-    case FrameType::pong: events_->on_pong(process->id, h.aux); return true;
+    case FrameType::ready:
+      events_->on_worker_ready(process->id, get_u32(frame.payload.data()));
+      return true;
+    case FrameType::init_error:
+      events_->on_worker_init_failed(process->id, frame.payload);
+      return true;
+    case FrameType::pong:
+      events_->on_pong(process->id, h.aux);
+      return true;
     case FrameType::handback: {
       const OpenCall* call = process->channel.find(h.id);
       const bool whole = call != nullptr && call->sent_whole && !call->replying;
@@ -38,14 +47,18 @@ bool Workers::on_frame(Channel& channel, const Frame& frame) {
       }
       return true;
     }
-    default: violation(*process, "a frame that only the engine sends"); return false;
+    default:
+      violation(*process, "a frame that only the engine sends");
+      return false;
   }
 }
 
 bool Workers::on_reply(Process& process, const Frame& frame) {
   OpenCall* call = process.channel.find(frame.header.id);
   if (call == nullptr || !call->sent_whole || call->replying) {
-    violation(process, call == nullptr ? "REPLY for a call that it does not have" : call->replying ? "a second REPLY" : "REPLY before it had the event");
+    violation(process, call == nullptr  ? "REPLY for a call that it does not have"
+                       : call->replying ? "a second REPLY"
+                                        : "REPLY before it had the event");
     return false;
   }
   call->exec_us = get_u32(frame.payload.data());
@@ -63,7 +76,8 @@ bool Workers::on_chunk(Process& process, const Frame& frame) {
     violation(process, "CHUNK without a REPLY that goes on");
     return false;
   }
-  if ((frame.header.flags & kFlagError) != 0) {  // the stream broke: what came of it is worth nothing
+  if ((frame.header.flags & kFlagError) !=
+      0) {  // the stream broke: what came of it is worth nothing
     call->reply_is_error = true;
     return finish_reply(process, *call, frame.payload);
   }
@@ -71,7 +85,8 @@ bool Workers::on_chunk(Process& process, const Frame& frame) {
   if ((frame.header.flags & kFlagMore) != 0) return true;
   if (call->too_large) {
     process.channel.forget(frame.header.id);
-    const WorkerReply ended{{}, true, 0};  // the call has ended for its caller: this lets its worker go on
+    const WorkerReply ended{
+        {}, true, 0};  // the call has ended for its caller: this lets its worker go on
     return events_->on_reply(process.id, frame.header.id, ended);
   }
   Buffer whole = std::move(call->reply);
@@ -121,7 +136,8 @@ void Workers::on_closed(Channel& channel) {
   Process* process = at(channel.index());
   channel.close();
   if (process == nullptr || process->given_up || process->timer.armed()) return;
-  loop_.timers().arm(process->timer, loop_.now() + milliseconds(100), Callback<void()>::to<&Process::on_timer>(process));
+  loop_.timers().arm(process->timer, loop_.now() + milliseconds(100),
+                     Callback<void()>::to<&Process::on_timer>(process));
 }
 
 void Workers::on_batch_end() {
@@ -133,7 +149,9 @@ void Workers::on_batch_end() {
 
 void Workers::on_log(Process& process, const Frame& frame) {
   const OpenCall* call = process.channel.find(frame.header.id);
-  const auto level = frame.header.aux <= static_cast<uint16_t>(LineLevel::critical) ? static_cast<LineLevel>(frame.header.aux) : LineLevel::plain;
+  const auto level = frame.header.aux <= static_cast<uint16_t>(LineLevel::critical)
+                         ? static_cast<LineLevel>(frame.header.aux)
+                         : LineLevel::plain;
   const bool more = (frame.header.flags & kFlagMore) != 0;
   std::string_view text = frame.payload;
   while (!text.empty()) {
@@ -145,12 +163,14 @@ void Workers::on_log(Process& process, const Frame& frame) {
   }
 }
 
-void Workers::log_line(Process& process, const OpenCall* call, LineLevel level, std::string_view text, bool continued) {
+void Workers::log_line(Process& process, const OpenCall* call, LineLevel level,
+                       std::string_view text, bool continued) {
   uint64_t dropped = 0;
   if (!process.rate.pass(text.size() + 1, loop_.now(), dropped)) {
     ++stats_.log_lines_dropped;
     if (!process.marker.armed()) {
-      loop_.timers().arm(process.marker, loop_.now() + seconds(1), Callback<void()>::to<&Process::on_marker>(&process));
+      loop_.timers().arm(process.marker, loop_.now() + seconds(1),
+                         Callback<void()>::to<&Process::on_marker>(&process));
     }
     return;
   }
@@ -163,7 +183,8 @@ void Workers::log_line(Process& process, const OpenCall* call, LineLevel level, 
   const InvocationId id = call != nullptr ? call->id : InvocationId{};
   process.tail.add(id, text);
   if (!continued) process.tail.add(id, "\n");
-  function_log_.line(*process.spec, call != nullptr ? &call->request_id : nullptr, level, text, continued);
+  function_log_.line(*process.spec, call != nullptr ? &call->request_id : nullptr, level, text,
+                     continued);
 }
 
 void Workers::tell_dropped(Process& process) {
@@ -178,7 +199,9 @@ void Workers::open_pipe(Process& process, Pipe& pipe, UniqueFd fd) {
   pipe.owner = this;
   pipe.slot = process.id.slot;
   pipe.fd = std::move(fd);
-  if (Status started = pipe.poll.start(loop_, pipe.fd.get(), UV_READABLE, Poll::EventFn::to<&Pipe::on_poll>(&pipe)); !started) {
+  if (Status started = pipe.poll.start(loop_, pipe.fd.get(), UV_READABLE,
+                                       Poll::EventFn::to<&Pipe::on_poll>(&pipe));
+      !started) {
     violation(process, started.error().detail);
   }
 }
@@ -187,7 +210,8 @@ void Workers::Pipe::on_poll(int) {
   if (Process* process = owner->at(slot)) owner->read_pipe(*process, *this, 64 * 1024);
 }
 
-// Takes what is there, `most` bytes at most. A pipe's other end may be held by a child of the function: its end is not the worker's end.
+// Takes what is there, `most` bytes at most. A pipe's other end may be held by a child of the
+// function: its end is not the worker's end.
 void Workers::read_pipe(Process& process, Pipe& pipe, size_t most) {
   size_t total = 0;
   char bytes[16 * 1024];
