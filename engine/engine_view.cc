@@ -5,6 +5,8 @@
 #include <array>
 #include <cstring>
 
+#include "base/alloc_count.h"
+
 namespace hearth {
 namespace {
 
@@ -163,6 +165,10 @@ void EngineStatus::append_metrics(MetricsText& out) {
   out.gauge("hearth_loop_longest_turn_seconds", "The loop's longest turn since the last look.",
             static_cast<double>(s_.loop.take_longest_turn().count()) / 1e6);
   out.counter("hearth_loop_turns_total", "Turns of the loop.", s_.loop.turns());
+  if (kAllocationsCounted) {
+    out.counter("hearth_allocations_total", "Heap allocations of the loop's thread.",
+                thread_allocations());
+  }
   append_pool(out);
   append_functions(out);
   append_sandbox(out);

@@ -91,13 +91,20 @@ int fail(const Error& error, Output& output) {
     todo = "`hearth doctor` shows what works on this machine";
   if (error.code == Code::listen_failed)
     todo = "is another daemon running? --listen 127.0.0.1:0 takes a free port";
-  report(output, Failure{Exit::usage, "can't serve", error.message(), todo});
+  report(output, Failure{Exit::usage, fmt::format("can't serve ({})", name(error.code)),
+                         error.message(), todo});
   return exit_of(error.code);
+}
+
+// One line an address; the second is http.functions_listen, if it is set.
+std::string addresses_of(const Engine& engine) {
+  const std::string& functions = engine.functions_address();
+  return functions.empty() ? engine.address() : engine.address() + "\n" + functions;
 }
 
 int run_engine(Engine& engine, const std::string& state_dir, Output& output) {
   StopSignals signals(engine);
-  if (Status written = write_listen_file(state_dir, engine.address()); !written)
+  if (Status written = write_listen_file(state_dir, addresses_of(engine)); !written)
     return fail(written.error(), output);
   output.out(fmt::format("hearth is ready at http://{}\n", engine.address()));
   if (!engine.functions_address().empty())

@@ -367,6 +367,9 @@ void Dispatcher::finish(Call& call, Outcome::Kind kind, Code code, std::string_v
     outcome.cold = !worker->used;
     outcome.init_us = outcome.cold ? worker->init_us : 0;
     worker->used = true;
+    if (kind == Outcome::Kind::platform_error) {
+      outcome.exec_us = static_cast<uint32_t>(std::clamp<int64_t>(to_us(clock_.now() - call.sent_at), 0, UINT32_MAX));
+    }
     const bool crashed = kind == Outcome::Kind::platform_error && info(code).fault == Fault::function;
     if (call.want_tail) outcome.memory_max_bytes = link_.memory_peak(worker->id);
     if (call.want_tail || crashed) {

@@ -106,6 +106,7 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   void steal_for(Worker& idle_worker);
   void recall(Worker& worker, Call& call);
   void recall_waiting(Worker& worker);
+  void leave(Worker& worker);
   void detach(Call& call);
   void move_up(Worker& worker);
   Deadline arm_deadline(Call& call, MonotonicTime now);

@@ -12,6 +12,9 @@ void Dispatcher::check_invariants() {
       ++unfinished;
       HEARTH_ASSERT(call.timer.armed());
     }
+    // Also one that has ended keeps its deadline while a worker holds it, so that nobody hangs on
+    // it.
+    if (call.stage == Call::Stage::sent && !call.expired) HEARTH_ASSERT(call.timer.armed());
     const bool queued = static_cast<ListLink<InQueue>&>(call).linked();
     const bool sent = static_cast<ListLink<InFlight>&>(call).linked();
     HEARTH_ASSERT(queued != sent);
@@ -67,6 +70,7 @@ void WorkerPool::check_invariants() {
     HEARTH_ASSERT(recalled == worker.recalls);
   });
   HEARTH_ASSERT(charged == stats_.memory_charged);
+  HEARTH_ASSERT(charged <= budget_);
 }
 
 }  // namespace hearth

@@ -10,6 +10,8 @@
 namespace hearth {
 namespace {
 
+constexpr uint8_t kReturnsMax = 3;  // workers that may hand a call back unasked before it ends
+
 // Why a worker process ended, in words that its function's author understands.
 std::string describe(const WorkerExit& exit) {
   if (!exit.detail.empty()) return exit.detail;
@@ -27,7 +29,7 @@ std::string describe(const WorkerExit& exit) {
 Code classify(const Worker& worker, const WorkerExit& exit, std::string_view tail) {
   if (worker.killed) return worker.end_code;
   if (exit.out_of_memory) return Code::out_of_memory;
-  if (exit.lost) return Code::worker_lost;
+  if (exit.lost) return Code::spawner_lost;
   if (WIFSIGNALED(exit.wait_status)) {
     const int signal = WTERMSIG(exit.wait_status);
     if (signal == SIGSYS) return Code::sandbox_violation;
@@ -87,8 +89,19 @@ bool Dispatcher::on_reply(WorkerId id, InvocationId call_id, const WorkerReply& 
   worker.served = true;
   detach(*call);
   release(*call);
-  on_worker_has_room(worker);
+  if (reply.last) {
+    leave(worker);
+  } else {
+    on_worker_has_room(worker);
+  }
   return true;
+}
+
+// The worker ends by itself: what waits in it comes back, and others take its place.
+void Dispatcher::leave(Worker& worker) {
+  Function& function = *worker.function;
+  pool_.retire(worker, false);
+  if (!function.queue.empty()) pool_.ensure(function);
 }
 
 bool Dispatcher::on_reply_too_large(WorkerId id, InvocationId call_id) {
@@ -103,9 +116,18 @@ bool Dispatcher::on_reply_too_large(WorkerId id, InvocationId call_id) {
 
 bool Dispatcher::on_handback(WorkerId id, InvocationId call_id) {
   Call* call = find_sent(id, call_id);
-  if (call == nullptr || !call->recalled) return false;
+  if (call == nullptr) return false;
   Worker& worker = *call->worker;
-  if (call->finished) {
+  // Unasked: the worker is about to end, and gets nothing more.
+  if (!call->recalled) {
+    ++call->returns;
+    leave(worker);
+  }
+  if (call->finished || call->returns > kReturnsMax) {
+    if (!call->finished) {
+      finish_error(*call, Code::worker_lost,
+                   fmt::format("{} workers ended before they could start it", call->returns));
+    }
     detach(*call);
     release(*call);
   } else {

@@ -39,7 +39,8 @@ TEST_CASE("runtime names go both ways") {
 TEST_CASE("a function name has 1 to 64 letters, digits, dashes and underscores") {
   CHECK(valid_function_name("a-B_9"));
   CHECK(valid_function_name(std::string(64, 'a')));
-  for (const std::string name : {std::string(), std::string(65, 'a'), std::string("a b"), std::string("a/b"), std::string("..")}) {
+  for (const std::string& name : {std::string(), std::string(65, 'a'), std::string("a b"),
+                                  std::string("a/b"), std::string("..")}) {
     CHECK_FALSE(valid_function_name(name));
   }
   FunctionSpec spec = good();
@@ -53,8 +54,10 @@ TEST_CASE("a handler is a relative path that names a function") {
     spec.handler = handler;
     CHECK(valid(spec));
   }
-  for (const std::string handler : {std::string(), std::string("app"), std::string("/etc/app.handler"), std::string("../app.handler"),
-                                    std::string("a//b.c"), std::string("a/./b.c"), std::string("a.b/"), std::string("a.\nb"), "a." + std::string(127, 'b')}) {
+  for (const std::string& handler :
+       {std::string(), std::string("app"), std::string("/etc/app.handler"),
+        std::string("../app.handler"), std::string("a//b.c"), std::string("a/./b.c"),
+        std::string("a.b/"), std::string("a.\nb"), "a." + std::string(127, 'b')}) {
     spec.handler = handler;
     CHECK_FALSE(valid(spec));
   }
@@ -109,8 +112,10 @@ TEST_CASE("concurrency stays within the limits of the engine") {
   FunctionSpec spec = good();
   spec.concurrency = {.per_worker = 64, .workers_min = 100, .workers_max = 512, .queue = 10'000};
   CHECK(valid(spec));
-  for (const Concurrency c : {Concurrency{.per_worker = 0}, Concurrency{.per_worker = 65}, Concurrency{.workers_max = 513},
-                              Concurrency{.workers_min = 3, .workers_max = 2}, Concurrency{.workers_min = 101}, Concurrency{.queue = 10'001}}) {
+  for (const Concurrency c :
+       {Concurrency{.per_worker = 0}, Concurrency{.per_worker = 65},
+        Concurrency{.workers_max = 513}, Concurrency{.workers_min = 3, .workers_max = 2},
+        Concurrency{.workers_min = 101}, Concurrency{.queue = 10'001}}) {
     spec.concurrency = c;
     CHECK_FALSE(valid(spec));
   }

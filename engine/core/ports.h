@@ -127,6 +127,7 @@ struct WorkerReply {
   std::string_view payload;
   bool is_error = false;
   uint32_t exec_us = 0;
+  bool last = false;  // the worker ends after it: it gets no further call
 };
 
 class WorkerEvents {
@@ -140,12 +141,14 @@ class WorkerEvents {
   // kills the worker.
   virtual bool on_reply(WorkerId worker, InvocationId call, const WorkerReply& reply) = 0;
   // The call's reply passed limits.reply: it ends with reply_too_large; what follows of it is
-  // dropped by the caller.
+  // dropped by the caller, which still says on_reply (with any payload) at its end: only then does
+  // the worker have room again.
   virtual bool on_reply_too_large(WorkerId worker, InvocationId call) = 0;
   virtual bool on_handback(WorkerId worker, InvocationId call) = 0;
   virtual void on_pong(WorkerId worker, uint16_t sequence) = 0;
   // The worker broke the protocol; `what` names how. The core kills it.
   virtual void on_violation(WorkerId worker, std::string_view what) = 0;
+  // May start another worker in the same slot before it returns.
   virtual void on_worker_exit(WorkerId worker, const WorkerExit& exit) = 0;
   // Runs the `done` of everything that ended since the last call. Called at the end of each batch
   // of the above.

@@ -33,6 +33,7 @@ struct Call : ListLink<InQueue>, ListLink<InFlight> {
   bool http_event = false;
   bool want_tail = false;
   bool recalled = false;  // a RECALL is under way
+  uint8_t returns = 0;    // how often a worker handed it back unasked
   bool ahead = false;     // prefetched: when sent, per_worker others run before it
   bool finished = false;  // its end was reported (or nobody waits); a sent call stays with its
                           // worker until that lets it go

@@ -5,7 +5,9 @@
 
 using namespace hearth;
 
-TEST_CASE("an empty queue starts nothing") { CHECK(workers_to_start({.queued = 0, .workers_max = 10}) == 0); }
+TEST_CASE("an empty queue starts nothing") {
+  CHECK(workers_to_start({.queued = 0, .workers_max = 10}) == 0);
+}
 
 TEST_CASE("a cold function starts one worker however long its queue is") {
   CHECK(workers_to_start({.queued = 1, .workers_max = 10}) == 1);
@@ -21,10 +23,12 @@ TEST_CASE("before the first reply one worker is enough for 64 calls and four for
 }
 
 TEST_CASE("short calls are left to the workers that there are") {
-  CHECK(workers_to_start({.queued = 64, .ready = 1, .workers_max = 50, .mean_known = true, .mean_us = 10}) == 0);
+  CHECK(workers_to_start(
+            {.queued = 64, .ready = 1, .workers_max = 50, .mean_known = true, .mean_us = 10}) == 0);
 }
 
-TEST_CASE("a queue that takes longer than the target asks for more workers and at most doubles them") {
+TEST_CASE(
+    "a queue that takes longer than the target asks for more workers and at most doubles them") {
   ScaleInput in{.queued = 100, .ready = 2, .workers_max = 50, .mean_known = true, .mean_us = 2'000};
   CHECK(workers_to_start(in) == 2);  // 100 x 2 ms = 10 workers for 20 ms
   in.ready = 8;
@@ -34,7 +38,12 @@ TEST_CASE("a queue that takes longer than the target asks for more workers and a
 }
 
 TEST_CASE("workers on their way count") {
-  const ScaleInput in{.queued = 100, .starting = 8, .ready = 2, .workers_max = 50, .mean_known = true, .mean_us = 2'000};
+  const ScaleInput in{.queued = 100,
+                      .starting = 8,
+                      .ready = 2,
+                      .workers_max = 50,
+                      .mean_known = true,
+                      .mean_us = 2'000};
   CHECK(workers_to_start(in) == 0);
 }
 
@@ -53,12 +62,18 @@ TEST_CASE("one long call does not outvote a known mean until it is older than th
 }
 
 TEST_CASE("calls that run at once in a worker divide the need") {
-  const ScaleInput in{.queued = 100, .ready = 2, .workers_max = 50, .per_worker = 5, .mean_known = true, .mean_us = 2'000};
+  const ScaleInput in{.queued = 100,
+                      .ready = 2,
+                      .workers_max = 50,
+                      .per_worker = 5,
+                      .mean_known = true,
+                      .mean_us = 2'000};
   CHECK(workers_to_start(in) == 0);
 }
 
 TEST_CASE("no more workers than queued calls or the limit are started") {
-  ScaleInput in{.queued = 2, .ready = 10, .workers_max = 50, .mean_known = true, .mean_us = 1'000'000};
+  ScaleInput in{
+      .queued = 2, .ready = 10, .workers_max = 50, .mean_known = true, .mean_us = 1'000'000};
   CHECK(workers_to_start(in) == 2);
   in.workers_max = 11;
   CHECK(workers_to_start(in) == 1);

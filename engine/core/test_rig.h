@@ -1,5 +1,6 @@
-// For tests of the core: a dispatcher on a manual clock, over processes that only write down what they are asked.
-// The test is the world: it says when a worker boots, replies or dies. After each event the rig delivers and checks the invariants.
+// For tests of the core: a dispatcher on a manual clock, over processes that only write down what
+// they are asked. The test is the world: it says when a worker boots, replies or dies. After each
+// event the rig delivers and checks the invariants.
 #pragma once
 #include <algorithm>
 #include <memory>
@@ -87,6 +88,14 @@ inline FunctionSpec function_spec(std::string revision = "r1") {
   return spec;
 }
 
+// workers_max is 1: what does not fit has to wait.
+inline FunctionSpec one_worker(uint32_t per_worker = 1) {
+  FunctionSpec spec = function_spec();
+  spec.concurrency.workers_max = 1;
+  spec.concurrency.per_worker = per_worker;
+  return spec;
+}
+
 class Rig {
  public:
   explicit Rig(Limits l = {}) : limits(l), core(link, timers, clock, buffers, limits) {}
@@ -136,7 +145,8 @@ class Rig {
     core.on_worker_ready(w, 5'000);
     settle();
   }
-  bool reply(WorkerId w, InvocationId c, uint32_t exec_us = 100'000, std::string_view payload = "ok") {
+  bool reply(WorkerId w, InvocationId c, uint32_t exec_us = 100'000,
+             std::string_view payload = "ok") {
     WorkerReply r;
     r.payload = payload;
     r.exec_us = exec_us;
@@ -178,7 +188,8 @@ class Rig {
       if (w->state == Worker::State::loading) ready(ask.worker);
     }
   }
-  // An idle worker that has served one call of `exec_us`. 10 us lets 64 calls be prefetched, 100 ms none.
+  // An idle worker that has served one call of `exec_us`. 10 us lets 64 calls be prefetched, 100 ms
+  // none.
   WorkerId warm(FunctionId f, uint32_t exec_us = 100'000) {
     const InvocationId first = call(f);
     boot_all();
@@ -196,16 +207,17 @@ class Rig {
 
   // ---- what was asked
   size_t count(Ask::What what) const {
-    return static_cast<size_t>(
-        std::count_if(link.asks.begin(), link.asks.end(), [&](const Ask& a) { return a.what == what; }));
+    return static_cast<size_t>(std::count_if(link.asks.begin(), link.asks.end(),
+                                             [&](const Ask& a) { return a.what == what; }));
   }
   size_t count(Ask::What what, WorkerId w) const {
-    return static_cast<size_t>(std::count_if(link.asks.begin(), link.asks.end(),
-                                             [&](const Ask& a) { return a.what == what && a.worker == w; }));
+    return static_cast<size_t>(std::count_if(link.asks.begin(), link.asks.end(), [&](const Ask& a) {
+      return a.what == what && a.worker == w;
+    }));
   }
   const Ask& last(Ask::What what) const {
-    const auto found =
-        std::find_if(link.asks.rbegin(), link.asks.rend(), [&](const Ask& a) { return a.what == what; });
+    const auto found = std::find_if(link.asks.rbegin(), link.asks.rend(),
+                                    [&](const Ask& a) { return a.what == what; });
     REQUIRE(found != link.asks.rend());
     return *found;
   }
@@ -243,7 +255,8 @@ class Rig {
     return std::any_of(ends.begin(), ends.end(), [&](const End& e) { return e.id == c; });
   }
   const End& end(InvocationId c) const {
-    const auto found = std::find_if(ends.begin(), ends.end(), [&](const End& e) { return e.id == c; });
+    const auto found =
+        std::find_if(ends.begin(), ends.end(), [&](const End& e) { return e.id == c; });
     REQUIRE(found != ends.end());
     return *found;
   }
@@ -255,7 +268,8 @@ class Rig {
   FakeLink link;
   Dispatcher core;
   std::vector<End> ends;
-  FunctionId resubmit{};  // each `done` submits one more call of this function, `resubmissions` times
+  FunctionId
+      resubmit{};  // each `done` submits one more call of this function, `resubmissions` times
   uint32_t resubmissions = 0;
   InvocationId abandon_in_done{};
 
@@ -263,8 +277,8 @@ class Rig {
   void on_done(InvocationId id, const Outcome& o) {
     CHECK_FALSE(in_done_);
     in_done_ = true;
-    ends.push_back({id, o.kind, o.code, std::string(o.payload), std::string(o.detail), std::string(o.log_tail), o.cold,
-                    o.init_us, o.exec_us, (*o.spec)->revision});
+    ends.push_back({id, o.kind, o.code, std::string(o.payload), std::string(o.detail),
+                    std::string(o.log_tail), o.cold, o.init_us, o.exec_us, (*o.spec)->revision});
     if (abandon_in_done) core.abandon(std::exchange(abandon_in_done, {}));
     if (resubmissions != 0) {
       --resubmissions;

@@ -1,4 +1,5 @@
-// The life of workers: starts and how many, failures and back-off, redeploys and removals, idling, eviction, protocol order.
+// The life of workers: starts and how many, failures and back-off, redeploys and removals, idling,
+// eviction, protocol order.
 #include "core/worker_pool.h"
 
 #include "core/test_rig.h"
@@ -129,7 +130,8 @@ TEST_CASE("a failed init is answered to everyone who waits with its payload") {
   CHECK(rig.count(What::start) == 1);
 }
 
-TEST_CASE("failed starts back off from 100 ms by doubling up to 30 s and a new revision forgets them") {
+TEST_CASE(
+    "failed starts back off from 100 ms by doubling up to 30 s and a new revision forgets them") {
   Rig rig;
   const FunctionId f = rig.deploy(function_spec());
   milliseconds wait{100};
@@ -319,7 +321,8 @@ TEST_CASE("an idle worker leaves after the idle timeout") {
   CHECK(rig.count(What::stop, w) == 1);
 }
 
-TEST_CASE("idle workers of other functions make way in the memory budget, the longest unused first") {
+TEST_CASE(
+    "idle workers of other functions make way in the memory budget, the longest unused first") {
   Rig rig(with_budget(400));
   const FunctionId a = rig.deploy(sized("a", 128));
   const FunctionId b = rig.deploy(sized("b", 128));

@@ -24,12 +24,15 @@ std::string_view wrong_with(const FrameHeader& h) {
       if (h.length < 4) return "REPLY has no execution time";
       if (h.length > kPartMax + 4) return "REPLY is longer than 65536 bytes";
       if ((f & kFlagHttp) != 0) return "REPLY has the flag HTTP";
+      if ((f & kFlagLast) != 0 && (f & kFlagMore) != 0) return "REPLY is the last and goes on";
       return (f & kFlagError) != 0 && (f & kFlagStream) != 0 ? "REPLY is an error and a stream"
                                                              : "";
     case FrameType::chunk:
       if (h.length > kPartMax) return "CHUNK is longer than 65536 bytes";
       if ((f & (kFlagHttp | kFlagStream)) != 0) return "CHUNK has a flag that is not its own";
-      return (f & kFlagMore) != 0 && (f & kFlagError) != 0 ? "CHUNK is an error and goes on" : "";
+      return (f & kFlagMore) != 0 && (f & (kFlagError | kFlagLast)) != 0
+                 ? "CHUNK is an error or the last, and goes on"
+                 : "";
     case FrameType::pong:
       return f != 0 || h.length != 0 ? "PONG has not the right form" : "";
     case FrameType::handback:

@@ -32,7 +32,8 @@ inline constexpr uint8_t kFlagMore = 1;
 inline constexpr uint8_t kFlagError = 2;
 inline constexpr uint8_t kFlagStream = 4;
 inline constexpr uint8_t kFlagHttp = 8;
-inline constexpr uint8_t kFlagsKnown = 15;
+inline constexpr uint8_t kFlagLast = 16;
+inline constexpr uint8_t kFlagsKnown = 31;
 
 inline constexpr size_t kHeaderSize = 16;
 inline constexpr size_t kFrameMax = 131'072;      // payload bytes of a frame

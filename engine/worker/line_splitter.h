@@ -38,6 +38,9 @@ class LineSplitter {
     }
   }
 
+  // Is there a begun line?
+  bool pending() const { return !part_.empty(); }
+
   // The last line, if it had no newline.
   template <class Emit>
   void end(Emit&& emit) {

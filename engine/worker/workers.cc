@@ -209,11 +209,8 @@ void Workers::on_exited(WorkerId worker, int wait_status, bool by_request, bool 
 void Workers::gone(Process& process, const WorkerExit& exit) {
   read_pipe(process, process.out, LogTail::kSize * 64);
   read_pipe(process, process.err, LogTail::kSize * 64);
-  const auto rest = [&](std::string_view line, bool continued) {
-    log_line(process, process.channel.head(), LineLevel::plain, line, continued);
-  };
-  process.out.lines.end(rest);
-  process.err.lines.end(rest);
+  end_line(process, process.out);
+  end_line(process, process.err);
   tell_dropped(process);
   const WorkerId id = process.id;
   // Out of its slot first: the core may start another worker there while it hears of this one's

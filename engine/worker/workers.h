@@ -67,7 +67,9 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     UniqueFd fd;
     Poll poll;
     LineSplitter lines;
+    Timer partial;  // a line without its newline waits for the rest
     void on_poll(int events);
+    void on_partial();
   };
   struct Process {
     Process(Workers& owner, WorkerId worker, const Limits& limits);
@@ -110,7 +112,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   bool on_reply(Process& process, const Frame& frame);
   bool on_chunk(Process& process, const Frame& frame);
   bool gather(Process& process, OpenCall& call, std::string_view part);
-  bool finish_reply(Process& process, OpenCall& call, std::string_view payload);
+  bool finish_reply(Process& process, OpenCall& call, std::string_view payload, bool last);
   void on_log(Process& process, const Frame& frame);
   void violation(Process& process, std::string_view what);
   void gone(Process& process, const WorkerExit& exit);
@@ -120,6 +122,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void read_pipe(Process& process, Pipe& pipe, size_t most);
   void log_line(Process& process, const OpenCall* call, LineLevel level, std::string_view text,
                 bool continued);
+  void end_line(Process& process, Pipe& pipe);
   void tell_dropped(Process& process);
 
   Loop& loop_;

@@ -6,6 +6,11 @@
 #include "worker/workers.h"
 
 namespace hearth::worker {
+namespace {
+
+constexpr milliseconds kPartialLineWait{200};
+
+}  // namespace
 
 bool Workers::on_frame(Channel& channel, const Frame& frame) {
   Process* process = at(channel.index());
@@ -65,7 +70,8 @@ bool Workers::on_reply(Process& process, const Frame& frame) {
   call->reply_is_error = (frame.header.flags & kFlagError) != 0;
   call->stream = (frame.header.flags & kFlagStream) != 0;
   const std::string_view payload = frame.payload.substr(4);
-  if ((frame.header.flags & kFlagMore) == 0) return finish_reply(process, *call, payload);
+  const bool last = (frame.header.flags & kFlagLast) != 0;
+  if ((frame.header.flags & kFlagMore) == 0) return finish_reply(process, *call, payload, last);
   call->replying = true;
   return gather(process, *call, payload);
 }
@@ -76,10 +82,11 @@ bool Workers::on_chunk(Process& process, const Frame& frame) {
     violation(process, "CHUNK without a REPLY that goes on");
     return false;
   }
+  const bool last = (frame.header.flags & kFlagLast) != 0;
   if ((frame.header.flags & kFlagError) !=
       0) {  // the stream broke: what came of it is worth nothing
     call->reply_is_error = true;
-    return finish_reply(process, *call, frame.payload);
+    return finish_reply(process, *call, frame.payload, last);
   }
   if (!gather(process, *call, frame.payload)) return false;
   if ((frame.header.flags & kFlagMore) != 0) return true;
@@ -92,7 +99,7 @@ bool Workers::on_chunk(Process& process, const Frame& frame) {
   Buffer whole = std::move(call->reply);
   const std::string_view bytes = whole.view();
   delivered_.push_back(std::move(whole));
-  return finish_reply(process, *call, bytes);
+  return finish_reply(process, *call, bytes, last);
 }
 
 // Collects a part of a large reply, and lets the worker send more.
@@ -119,9 +126,9 @@ bool Workers::gather(Process& process, OpenCall& call, std::string_view part) {
   return true;
 }
 
-bool Workers::finish_reply(Process& process, OpenCall& call, std::string_view payload) {
+bool Workers::finish_reply(Process& process, OpenCall& call, std::string_view payload, bool last) {
   const InvocationId id = call.id;
-  const WorkerReply reply{payload, call.reply_is_error, call.exec_us};
+  const WorkerReply reply{payload, call.reply_is_error, call.exec_us, last};
   const bool too_large = payload.size() > limits_.reply_max;
   process.channel.forget(id);
   if (too_large && !events_->on_reply_too_large(process.id, id)) return false;
@@ -215,21 +222,38 @@ void Workers::Pipe::on_poll(int) {
 void Workers::read_pipe(Process& process, Pipe& pipe, size_t most) {
   size_t total = 0;
   char bytes[16 * 1024];
-  while (pipe.fd.valid() && total < most) {
+  bool more = true;
+  while (more && pipe.fd.valid() && total < most) {
     const ssize_t n = ::read(pipe.fd.get(), bytes, sizeof bytes);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return;
+    if (n < 0 && errno == EAGAIN) break;
     if (n <= 0) {
       pipe.poll.stop();
       pipe.fd.reset();
-      return;
+      break;
     }
     total += static_cast<size_t>(n);
     pipe.lines.feed({bytes, static_cast<size_t>(n)}, [&](std::string_view line, bool continued) {
       log_line(process, process.channel.head(), LineLevel::plain, line, continued);
     });
-    if (static_cast<size_t>(n) < sizeof bytes) return;
+    more = static_cast<size_t>(n) == sizeof bytes;
   }
+  // A line without its newline is shown when nothing follows for a while.
+  if (pipe.lines.pending() && !pipe.partial.armed()) {
+    loop_.timers().arm(pipe.partial, loop_.now() + kPartialLineWait,
+                       Callback<void()>::to<&Pipe::on_partial>(&pipe));
+  }
+}
+
+void Workers::Pipe::on_partial() {
+  if (Process* process = owner->at(slot)) owner->end_line(*process, *this);
+}
+
+void Workers::end_line(Process& process, Pipe& pipe) {
+  pipe.partial.disarm();
+  pipe.lines.end([&](std::string_view line, bool continued) {
+    log_line(process, process.channel.head(), LineLevel::plain, line, continued);
+  });
 }
 
 }  // namespace hearth::worker
