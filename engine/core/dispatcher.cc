@@ -7,24 +7,34 @@
 namespace hearth {
 namespace {
 
-constexpr milliseconds kOwnTimeAfter{10};  // a call that waited longer than this in a worker gets its time anew
-constexpr double kRecallWorth = 200;       // us: a recall takes about that
-constexpr const char* kLimitPassed = "the caller's deadline passed while the call waited for a worker";
+constexpr milliseconds kOwnTimeAfter{
+    10};  // a call that waited longer than this in a worker gets its time anew
+constexpr double kRecallWorth = 200;  // us: a recall takes about that
+constexpr const char* kLimitPassed =
+    "the caller's deadline passed while the call waited for a worker";
 
 }  // namespace
 
 void Call::on_timer() { dispatcher->call_timer(*this); }
 
-Dispatcher::Dispatcher(WorkerLink& link, TimerWheel& timers, const Clock& clock, BufferPool& buffers, const Limits& limits)
-    : link_(link), timers_(timers), clock_(clock), buffers_(buffers), limits_(limits), calls_(limits.calls_max),
-      functions_(limits.functions_max), pool_(*this, link, timers, clock, limits) {
+Dispatcher::Dispatcher(WorkerLink& link, TimerWheel& timers, const Clock& clock,
+                       BufferPool& buffers, const Limits& limits)
+    : link_(link),
+      timers_(timers),
+      clock_(clock),
+      buffers_(buffers),
+      limits_(limits),
+      calls_(limits.calls_max),
+      functions_(limits.functions_max),
+      pool_(*this, link, timers, clock, limits) {
   ended_.reserve(256);
   delivering_.reserve(256);
 }
 
 Dispatcher::~Dispatcher() {
   HEARTH_ASSERT(stats_.in_flight == 0);
-  calls_.each([&](InvocationId, Call& call) {  // those that workers still hold: ended long ago for their callers
+  calls_.each([&](InvocationId,
+                  Call& call) {  // those that workers still hold: ended long ago for their callers
     detach(call);
     release(call);
   });
@@ -46,8 +56,10 @@ FunctionId Dispatcher::upsert(const FunctionSpecPtr& spec) {
   function.pool = &pool_;
   if (function.spec != nullptr && function.spec->revision == spec->revision) return id;
   function.spec = spec;
-  function.queue_max = spec->concurrency.queue != 0 ? spec->concurrency.queue : limits_.queue_default;
-  function.workers_max = spec->concurrency.workers_max != 0 ? spec->concurrency.workers_max : limits_.workers_function_default;
+  function.queue_max =
+      spec->concurrency.queue != 0 ? spec->concurrency.queue : limits_.queue_default;
+  function.workers_max = spec->concurrency.workers_max != 0 ? spec->concurrency.workers_max
+                                                            : limits_.workers_function_default;
   function.failure = StartFailure{};
   function.crashes_in_a_row = 0;
   function.estimate = Estimate{};
@@ -66,7 +78,8 @@ bool Dispatcher::remove(std::string_view name) {
   Function& function = *functions_.find(id);
   function.removed = true;
   function.scale_timer.disarm();
-  while (Call* call = function.queue.front()) finish_error(*call, Code::function_unknown, "the function was deleted while the call waited");
+  while (Call* call = function.queue.front())
+    finish_error(*call, Code::function_unknown, "the function was deleted while the call waited");
   pool_.retire_others(function, nullptr);
   drop_if_unused(id);
   return true;
@@ -74,7 +87,9 @@ bool Dispatcher::remove(std::string_view name) {
 
 void Dispatcher::drop_if_unused(FunctionId id) {
   Function* function = functions_.find(id);
-  if (function == nullptr || !function->removed || !function->workers.empty() || !function->queue.empty()) return;
+  if (function == nullptr || !function->removed || !function->workers.empty() ||
+      !function->queue.empty())
+    return;
   function->scale_timer.disarm();
   functions_.remove(id);
 }
@@ -98,10 +113,12 @@ void Dispatcher::each_function(const std::function<void(const Function&)>& visit
 Status Dispatcher::admit(const Function& function) const {
   if (draining_) return Error{Code::shutting_down, {}};
   if (calls_.full()) {
-    return Error{Code::calls_full, fmt::format("{} calls are in flight (limits.calls)", calls_.capacity())};
+    return Error{Code::calls_full,
+                 fmt::format("{} calls are in flight (limits.calls)", calls_.capacity())};
   }
   if (function.queue.size() >= function.queue_max) {
-    return Error{Code::queue_full, fmt::format("{} calls wait for '{}' (concurrency.queue)", function.queue_max, function.name)};
+    return Error{Code::queue_full, fmt::format("{} calls wait for '{}' (concurrency.queue)",
+                                               function.queue_max, function.name)};
   }
   return ok();
 }
@@ -156,12 +173,15 @@ Result<InvocationId> Dispatcher::submit(CallRequest&& request) {
   ++stats_.submitted;
   ++stats_.in_flight;
   ++function->stats.submitted;
-  if (function->live == 0 && function->failure.count != 0 && call.submitted < function->failure.retry_at) {
+  if (function->live == 0 && function->failure.count != 0 &&
+      call.submitted < function->failure.retry_at) {
     finish_with_cause(call, function->failure);
     return id;
   }
-  if (call.limit != Deadline{} && call.limit <= call.submitted) {  // sent, it would only get a warm worker killed
-    finish_error(call, Code::deadline_exceeded, "the caller's deadline had passed before the call came");
+  if (call.limit != Deadline{} &&
+      call.limit <= call.submitted) {  // sent, it would only get a warm worker killed
+    finish_error(call, Code::deadline_exceeded,
+                 "the caller's deadline had passed before the call came");
     return id;
   }
   Worker* worker = function->queue.empty() ? pick_worker(*function, call.submitted) : nullptr;
@@ -177,11 +197,13 @@ Result<InvocationId> Dispatcher::submit(CallRequest&& request) {
 Worker* Dispatcher::pick_worker(Function& function, MonotonicTime now) {
   if (Worker* idle = function.idle.front()) return idle;
   const uint32_t per_worker = function.spec->concurrency.per_worker;
-  const uint32_t ahead = function.estimate.calls_within(limits_.prefetch_time.count(), limits_.prefetch_max);
+  const uint32_t ahead =
+      function.estimate.calls_within(limits_.prefetch_time.count(), limits_.prefetch_max);
   if (per_worker == 1 && ahead == 0) return nullptr;
   Worker* best = nullptr;
   for (Worker* w = function.workers.front(); w != nullptr; w = function.workers.next(*w)) {
-    if (w->state != Worker::State::ready || !w->counted || w->calls.size() >= per_worker + ahead) continue;
+    if (w->state != Worker::State::ready || !w->counted || w->calls.size() >= per_worker + ahead)
+      continue;
     if (w->calls.size() >= per_worker && pool_.stalled(*w, now)) continue;
     if (best == nullptr || w->calls.size() < best->calls.size()) best = w;
   }
@@ -245,7 +267,8 @@ Worker* Dispatcher::free_worker(Function& function, const Worker* but) {
   const uint32_t per_worker = function.spec->concurrency.per_worker;
   if (per_worker == 1) return nullptr;
   for (Worker* w = function.workers.front(); w != nullptr; w = function.workers.next(*w)) {
-    if (w != but && w->state == Worker::State::ready && w->counted && w->calls.size() < per_worker) return w;
+    if (w != but && w->state == Worker::State::ready && w->counted && w->calls.size() < per_worker)
+      return w;
   }
   return nullptr;
 }
@@ -278,27 +301,30 @@ void Dispatcher::recall(Worker& worker, Call& call) {
   link_.recall(worker.id, call.id);
 }
 
-// Everything that waits behind the calls which may be executing; also what has ended: it is in the way all the same.
+// Everything that waits behind the calls which may be executing; also what has ended: it is in the
+// way all the same.
 void Dispatcher::recall_waiting(Worker& worker) {
   for (Call* call = worker.calls.front(); call != nullptr; call = worker.calls.next(*call)) {
     if (call->ahead) recall(worker, *call);
   }
 }
 
-// `idle_worker` has nothing to do and nothing is queued: call one back that waits longest in another worker, if it would wait for
-// longer than the recall takes.
+// `idle_worker` has nothing to do and nothing is queued: call one back that waits longest in
+// another worker, if it would wait for longer than the recall takes.
 void Dispatcher::steal_for(Worker& idle_worker) {
   Function& function = *idle_worker.function;
   if (function.ready < 2) return;
   const MonotonicTime now = clock_.now();
   for (Worker* w = function.workers.front(); w != nullptr; w = function.workers.next(*w)) {
     const uint32_t per_worker = w->spec->concurrency.per_worker;
-    if (w == &idle_worker || w->state != Worker::State::ready || w->calls.size() <= per_worker) continue;
+    if (w == &idle_worker || w->state != Worker::State::ready || w->calls.size() <= per_worker)
+      continue;
     uint32_t position = 0;
     for (Call* call = w->calls.front(); call != nullptr; call = w->calls.next(*call), ++position) {
       if (!call->ahead || call->recalled || call->finished) continue;
       const double due_us = position * function.estimate.mean_us() / per_worker;
-      const bool stalled = static_cast<double>(to_us(now - w->head_since)) > function.estimate.high_us() + kRecallWorth;
+      const bool stalled = static_cast<double>(to_us(now - w->head_since)) >
+                           function.estimate.high_us() + kRecallWorth;
       if (due_us > kRecallWorth || stalled) {
         recall(*w, *call);
         return;
@@ -337,7 +363,8 @@ void Dispatcher::move_up(Worker& worker) {
   if (!next->expired && now - next->sent_at > kOwnTimeAfter) arm_deadline(*next, now);
 }
 
-// Of a call that a worker has. The caller's own deadline counts as long as somebody waits for the call.
+// Of a call that a worker has. The caller's own deadline counts as long as somebody waits for the
+// call.
 Deadline Dispatcher::arm_deadline(Call& call, MonotonicTime now) {
   Deadline deadline = now + call.worker->spec->timeout;
   if (!call.finished && call.limit != Deadline{} && call.limit < deadline) deadline = call.limit;
@@ -347,10 +374,13 @@ Deadline Dispatcher::arm_deadline(Call& call, MonotonicTime now) {
 
 void Dispatcher::release(Call& call) { calls_.remove(call.id); }
 
-// The only way out of a call for its caller. A sent call stays with its worker until that lets it go; a queued one is gone.
-void Dispatcher::finish(Call& call, Outcome::Kind kind, Code code, std::string_view payload, std::string detail) {
+// The only way out of a call for its caller. A sent call stays with its worker until that lets it
+// go; a queued one is gone.
+void Dispatcher::finish(Call& call, Outcome::Kind kind, Code code, std::string_view payload,
+                        std::string detail) {
   HEARTH_ASSERT(!call.finished);
-  call.finished = true;  // its timer stays while a worker holds it: that worker is not to hang on it for ever
+  call.finished =
+      true;  // its timer stays while a worker holds it: that worker is not to hang on it for ever
   ++stats_.finished;
   --stats_.in_flight;
   Ended& ended = ended_.emplace_back();
@@ -368,9 +398,11 @@ void Dispatcher::finish(Call& call, Outcome::Kind kind, Code code, std::string_v
     outcome.init_us = outcome.cold ? worker->init_us : 0;
     worker->used = true;
     if (kind == Outcome::Kind::platform_error) {
-      outcome.exec_us = static_cast<uint32_t>(std::clamp<int64_t>(to_us(clock_.now() - call.sent_at), 0, UINT32_MAX));
+      outcome.exec_us = static_cast<uint32_t>(
+          std::clamp<int64_t>(to_us(clock_.now() - call.sent_at), 0, UINT32_MAX));
     }
-    const bool crashed = kind == Outcome::Kind::platform_error && info(code).fault == Fault::function;
+    const bool crashed =
+        kind == Outcome::Kind::platform_error && info(code).fault == Fault::function;
     if (call.want_tail) outcome.memory_max_bytes = link_.memory_peak(worker->id);
     if (call.want_tail || crashed) {
       const std::string_view tail = link_.log_tail(worker->id, call.id);
@@ -404,14 +436,17 @@ void Dispatcher::finish_with_cause(Call& call, const StartFailure& failure) {
 void Dispatcher::account(Call& call, const Outcome& outcome) {
   FunctionStats& stats = call.function->stats;
   if (outcome.cold) ++stats.cold;
-  stats.total.record(static_cast<uint64_t>(std::max<int64_t>(to_us(clock_.now() - call.submitted), 0)));
+  stats.total.record(
+      static_cast<uint64_t>(std::max<int64_t>(to_us(clock_.now() - call.submitted), 0)));
   if (outcome.kind == Outcome::Kind::reply) {
     ++stats.replies;
     return;
   }
   ++stats.errors;
   if (outcome.code == Code::deadline_exceeded) ++stats.timeouts;
-  if (outcome.code == Code::worker_lost || outcome.code == Code::out_of_memory || outcome.code == Code::sandbox_violation) ++stats.crashes;
+  if (outcome.code == Code::worker_lost || outcome.code == Code::out_of_memory ||
+      outcome.code == Code::sandbox_violation)
+    ++stats.crashes;
 }
 
 void Dispatcher::abandon(InvocationId id) {
@@ -434,12 +469,14 @@ void Dispatcher::abandon(InvocationId id) {
     release(*call);
     return;
   }
-  // It runs on; its deadline stays, so that a handler without an end does not keep its worker for ever.
+  // It runs on; its deadline stays, so that a handler without an end does not keep its worker for
+  // ever.
   link_.cancel(call->worker->id, id);
 }
 
 void Dispatcher::deliver() {
-  // What ends inside a `done` is delivered in the next round: the outer loop ends, since each round needs a call to end.
+  // What ends inside a `done` is delivered in the next round: the outer loop ends, since each round
+  // needs a call to end.
   while (!ended_.empty() && delivering_.empty()) {
     delivering_.swap(ended_);
     for (size_t i = 0; i < delivering_.size(); ++i) {
@@ -465,9 +502,11 @@ void Dispatcher::call_timer(Call& call) {
     if (own_limit) {
       finish_error(call, Code::deadline_exceeded, kLimitPassed);
     } else if (function.starved) {
-      finish_error(call, Code::memory_budget, "no worker could be started within limits.memory_budget");
+      finish_error(call, Code::memory_budget,
+                   "no worker could be started within limits.memory_budget");
     } else {
-      finish_error(call, Code::queue_timeout, fmt::format("waited {} ms (limits.queue_time)", limits_.queue_time.count()));
+      finish_error(call, Code::queue_timeout,
+                   fmt::format("waited {} ms (limits.queue_time)", limits_.queue_time.count()));
     }
     return;
   }
@@ -480,20 +519,28 @@ void Dispatcher::call_timer(Call& call) {
   call.expired = true;
   ++worker.expired;
   if (!call.finished && call.ahead) {
-    finish_error(call, Code::worker_lost, "the worker did not hand the call back after the deadline of the one before it");
+    finish_error(call, Code::worker_lost,
+                 "the worker did not hand the call back after the deadline of the one before it");
   } else if (!call.finished) {
     const double spent = std::chrono::duration<double>(now - call.sent_at).count();
-    finish_error(call, Code::deadline_exceeded, fmt::format("Task timed out after {:.2f} seconds", std::min(spent, std::chrono::duration<double>(worker.spec->timeout).count())));
+    finish_error(
+        call, Code::deadline_exceeded,
+        fmt::format("Task timed out after {:.2f} seconds",
+                    std::min(spent, std::chrono::duration<double>(worker.spec->timeout).count())));
   }
   pool_.retire(worker, true);
   if (call.ahead) return;
-  // What waits behind it is being recalled. A worker that can answer does so before a ping would be missed.
+  // What waits behind it is being recalled. A worker that can answer does so before a ping would be
+  // missed.
   for (Call* c = worker.calls.front(); c != nullptr; c = worker.calls.next(*c)) {
-    if (c->ahead && !c->expired) timers_.arm(c->timer, now + 2 * limits_.ping_timeout, Callback<void()>::to<&Call::on_timer>(c));
+    if (c->ahead && !c->expired)
+      timers_.arm(c->timer, now + 2 * limits_.ping_timeout,
+                  Callback<void()>::to<&Call::on_timer>(c));
   }
 }
 
-// The timer of a call which waits behind others in its worker: its own time begins when it moves up. Only its caller's patience can end.
+// The timer of a call which waits behind others in its worker: its own time begins when it moves
+// up. Only its caller's patience can end.
 void Dispatcher::wait_on(Worker& worker, Call& call, MonotonicTime now) {
   if (!call.finished && call.limit != Deadline{} && call.limit <= now) {
     finish_error(call, Code::deadline_exceeded, kLimitPassed);
@@ -507,10 +554,12 @@ void Dispatcher::close() {
   closed_ = draining_ = true;
   functions_.each([&](FunctionId, Function& function) {
     function.scale_timer.disarm();
-    while (Call* call = function.queue.front()) finish_error(*call, Code::shutting_down, "the engine shut down before a worker was free");
+    while (Call* call = function.queue.front())
+      finish_error(*call, Code::shutting_down, "the engine shut down before a worker was free");
   });
   calls_.each([&](InvocationId, Call& call) {
-    if (!call.finished) finish_error(call, Code::shutting_down, "the engine shut down while the call ran");
+    if (!call.finished)
+      finish_error(call, Code::shutting_down, "the engine shut down while the call ran");
   });
   pool_.close();
 }

@@ -1,5 +1,6 @@
-// Pairs calls with workers and sees each call to exactly one end. The state table is in design/0001-invoke-path.md.
-// Engine thread only. Does no I/O; time comes from the Clock and TimerWheel that it is given.
+// Pairs calls with workers and sees each call to exactly one end. The state table is in
+// design/0001-invoke-path.md. Engine thread only. Does no I/O; time comes from the Clock and
+// TimerWheel that it is given.
 #pragma once
 #include <functional>
 #include <string>
@@ -32,14 +33,17 @@ struct TestFaults {
 
 class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwner {
  public:
-  // All references must outlive this. Allocates limits.calls_max calls and limits.workers_max workers here and none later.
-  Dispatcher(WorkerLink& link, TimerWheel& timers, const Clock& clock, BufferPool& buffers, const Limits& limits);
+  // All references must outlive this. Allocates limits.calls_max calls and limits.workers_max
+  // workers here and none later.
+  Dispatcher(WorkerLink& link, TimerWheel& timers, const Clock& clock, BufferPool& buffers,
+             const Limits& limits);
   ~Dispatcher() override;  // asserts that nothing is in flight: close() first
 
-  // A new or changed function: calls that come from now on, and those that wait, get this revision. Workers of the old one leave when
-  // their calls are over.
+  // A new or changed function: calls that come from now on, and those that wait, get this revision.
+  // Workers of the old one leave when their calls are over.
   FunctionId upsert(const FunctionSpecPtr& spec);
-  // Calls that wait end with function_unknown; those that run, run on. False: there is no such function.
+  // Calls that wait end with function_unknown; those that run, run on. False: there is no such
+  // function.
   bool remove(std::string_view name);
 
   // InvokePort
@@ -80,7 +84,7 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
     InvocationId id;
     DoneFn done;
     Outcome outcome;
-    Buffer payload;           // holds what outcome.payload shows, when it is not the link's
+    Buffer payload;  // holds what outcome.payload shows, when it is not the link's
     Buffer tail;
     std::string detail;
     FunctionSpecPtr spec;
@@ -112,7 +116,8 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   Deadline arm_deadline(Call& call, MonotonicTime now);
   void wait_on(Worker& worker, Call& call, MonotonicTime now);
   void call_timer(Call& call);
-  void finish(Call& call, Outcome::Kind kind, Code code, std::string_view payload, std::string detail);
+  void finish(Call& call, Outcome::Kind kind, Code code, std::string_view payload,
+              std::string detail);
   void finish_error(Call& call, Code code, std::string detail);
   void finish_with_cause(Call& call, const StartFailure& failure);
   void account(Call& call, const Outcome& outcome);

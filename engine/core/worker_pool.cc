@@ -16,7 +16,8 @@ constexpr milliseconds kRetryMost{30'000};
 constexpr uint32_t kCrashesFree = 5;
 constexpr milliseconds kCrashRetryFirst{10};
 constexpr milliseconds kCrashRetryMost{1'000};
-constexpr milliseconds kBackstop{1'000};  // a worker that neither exits nor is killed is asked again after that
+constexpr milliseconds kBackstop{
+    1'000};  // a worker that neither exits nor is killed is asked again after that
 
 milliseconds doubled(milliseconds first, uint32_t times, milliseconds most) {
   return times >= 16 ? most : std::min(most, first * (1 << times));
@@ -27,14 +28,21 @@ milliseconds doubled(milliseconds first, uint32_t times, milliseconds most) {
 void Worker::on_timer() { pool->worker_timer(*this); }
 void Function::on_scale_timer() { pool->scale(*this); }
 
-WorkerPool::WorkerPool(PoolOwner& owner, WorkerLink& link, TimerWheel& timers, const Clock& clock, const Limits& limits)
-    : owner_(owner), link_(link), timers_(timers), clock_(clock), limits_(limits), workers_(limits.workers_max),
+WorkerPool::WorkerPool(PoolOwner& owner, WorkerLink& link, TimerWheel& timers, const Clock& clock,
+                       const Limits& limits)
+    : owner_(owner),
+      link_(link),
+      timers_(timers),
+      clock_(clock),
+      limits_(limits),
+      workers_(limits.workers_max),
       budget_(limits.memory_budget != 0 ? limits.memory_budget : UINT64_MAX) {}
 
 WorkerPool::~WorkerPool() {
   workers_.each([&](WorkerId, Worker& worker) {
     leave_function(worker);
-    if (static_cast<ListLink<InParked>&>(worker).linked()) parked_[index(worker.runtime)].remove(worker);
+    if (static_cast<ListLink<InParked>&>(worker).linked())
+      parked_[index(worker.runtime)].remove(worker);
   });
 }
 
@@ -60,8 +68,9 @@ Worker* WorkerPool::make(Runtime runtime, uint64_t charge) {
   return worker;
 }
 
-// Room for a worker of `charge` bytes more? Idle workers of others and parked ones make way, the longest unused first, but only if that
-// is enough: a function which can never be afforded is not to empty the pool.
+// Room for a worker of `charge` bytes more? Idle workers of others and parked ones make way, the
+// longest unused first, but only if that is enough: a function which can never be afforded is not
+// to empty the pool.
 bool WorkerPool::afford(uint64_t charge, Slot slot, const Function* for_function) {
   uint64_t reclaimable = 0;
   bool someone_leaves = false;
@@ -76,7 +85,8 @@ bool WorkerPool::afford(uint64_t charge, Slot slot, const Function* for_function
     return false;
   }
   while (stats_.memory_charged > budget_ - charge) {
-    if (evict_one(for_function)) continue;  // false: workers_min keeps some of what was counted above
+    if (evict_one(for_function))
+      continue;  // false: workers_min keeps some of what was counted above
     ++stats_.budget_refusals;
     return false;
   }
@@ -96,11 +106,13 @@ bool WorkerPool::evictable(const Worker& worker, const Function* for_function) c
 bool WorkerPool::evict_one(const Function* for_function) {
   Worker* oldest = nullptr;
   workers_.each([&](WorkerId, Worker& worker) {
-    if (evictable(worker, for_function) && (oldest == nullptr || worker.since < oldest->since)) oldest = &worker;
+    if (evictable(worker, for_function) && (oldest == nullptr || worker.since < oldest->since))
+      oldest = &worker;
   });
   if (oldest == nullptr) return false;
   ++stats_.evictions;
-  stats_.memory_charged -= oldest->charge;  // counted as free now: it does nothing and is about to end
+  stats_.memory_charged -=
+      oldest->charge;  // counted as free now: it does nothing and is about to end
   oldest->charge = 0;
   stop(*oldest);
   return true;
@@ -123,7 +135,8 @@ void WorkerPool::replenish() {
     }
   }
   if (again) {
-    timers_.arm(replenish_timer_, now + kRetryFirst, Callback<void()>::to<&WorkerPool::replenish>(this));
+    timers_.arm(replenish_timer_, now + kRetryFirst,
+                Callback<void()>::to<&WorkerPool::replenish>(this));
   }
 }
 
@@ -142,7 +155,8 @@ void WorkerPool::look_again(Function& function) {
     if (function.live >= function.spec->concurrency.workers_min) return;
     when = std::max(now + kMinimumRetry, function.failure.retry_at);
   }
-  timers_.arm(function.scale_timer, when, Callback<void()>::to<&Function::on_scale_timer>(&function));
+  timers_.arm(function.scale_timer, when,
+              Callback<void()>::to<&Function::on_scale_timer>(&function));
 }
 
 void WorkerPool::scale(Function& function) {
@@ -160,7 +174,8 @@ void WorkerPool::scale(Function& function) {
   const MonotonicTime now = clock_.now();
   for (Worker* w = function.workers.front(); w != nullptr; w = function.workers.next(*w)) {
     if (w->state == Worker::State::ready && !w->calls.empty()) {
-      input.oldest_running = std::max(input.oldest_running, std::chrono::duration_cast<microseconds>(now - w->head_since));
+      input.oldest_running = std::max(
+          input.oldest_running, std::chrono::duration_cast<microseconds>(now - w->head_since));
     }
   }
   start_workers(function, workers_to_start(input));
@@ -189,7 +204,8 @@ bool WorkerPool::start_one(Function& function) {
     ++stats_.pool_hits;
     boot_failures_[index(runtime)] = 0;
     bind(*worker, function);
-    timers_.arm(replenish_timer_, clock_.now() + kReplenishDelay, Callback<void()>::to<&WorkerPool::replenish>(this));
+    timers_.arm(replenish_timer_, clock_.now() + kReplenishDelay,
+                Callback<void()>::to<&WorkerPool::replenish>(this));
   } else {
     if (!afford(charge, Slot::needs_one, &function)) {
       function.starved = true;
@@ -237,7 +253,8 @@ void WorkerPool::start_minimum(Function& function) {
 
 void WorkerPool::on_parked(Worker& worker) {
   if (worker.state != Worker::State::booting) {
-    if (worker.state != Worker::State::leaving) kill(worker, Code::protocol_violation, "HELLO came twice");
+    if (worker.state != Worker::State::leaving)
+      kill(worker, Code::protocol_violation, "HELLO came twice");
     return;
   }
   if (worker.killed) return;  // its HELLO and the kill crossed
@@ -257,7 +274,8 @@ void WorkerPool::on_ready(Worker& worker, uint32_t init_us) {
     kill(worker, Code::protocol_violation, "READY came before INIT, or twice");
     return;
   }
-  Function& function = *worker.function;  // of its own revision: a worker that loads an old one was killed
+  Function& function =
+      *worker.function;  // of its own revision: a worker that loads an old one was killed
   worker.init_us = init_us;
   --function.starting;
   ++function.ready;
@@ -276,10 +294,12 @@ void WorkerPool::on_init_failed(Worker& worker, std::string_view error_json) {
   }
   Function& function = *worker.function;
   stop(worker);
-  start_failed(function, Code::init_failed, std::string(error_json), "the function's code raised an error while it was loaded");
+  start_failed(function, Code::init_failed, std::string(error_json),
+               "the function's code raised an error while it was loaded");
 }
 
-void WorkerPool::start_failed(Function& function, Code code, std::string payload, std::string detail) {
+void WorkerPool::start_failed(Function& function, Code code, std::string payload,
+                              std::string detail) {
   ++stats_.start_failures;
   StartFailure& failure = function.failure;
   failure.retry_at = clock_.now() + doubled(kRetryFirst, failure.count, kRetryMost);
@@ -312,11 +332,15 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   const Worker::State state = worker.state;
   const bool current = function != nullptr && worker.spec == function->spec;
   const bool served = worker.served;
-  const bool crashed = state == Worker::State::ready || (state == Worker::State::leaving && worker.killed);
+  const bool crashed =
+      state == Worker::State::ready || (state == Worker::State::leaving && worker.killed);
   const Runtime runtime = worker.runtime;
-  // Before HELLO a generic worker holds nothing of the function: that it died is the platform's fault.
-  const bool platform = exit.start_failed || exit.lost || (state == Worker::State::booting && runtime != Runtime::native);
-  if (!worker.killed && code == Code::worker_lost) code = platform ? Code::worker_start_failed : Code::init_failed;
+  // Before HELLO a generic worker holds nothing of the function: that it died is the platform's
+  // fault.
+  const bool platform = exit.start_failed || exit.lost ||
+                        (state == Worker::State::booting && runtime != Runtime::native);
+  if (!worker.killed && code == Code::worker_lost)
+    code = platform ? Code::worker_start_failed : Code::init_failed;
   if (state == Worker::State::booting && function == nullptr) {
     --parked_booting_[index(runtime)];
     boot_failed(runtime);
@@ -330,7 +354,8 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   workers_.remove(worker.id);
   if (closed_) return;
   if (!replenish_timer_.armed()) {
-    timers_.arm(replenish_timer_, clock_.now() + kReplenishDelay, Callback<void()>::to<&WorkerPool::replenish>(this));
+    timers_.arm(replenish_timer_, clock_.now() + kReplenishDelay,
+                Callback<void()>::to<&WorkerPool::replenish>(this));
   }
   if (function == nullptr || function->removed) return;
   if (current && (state == Worker::State::booting || state == Worker::State::loading)) {
@@ -340,7 +365,9 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   if (crashed && current) {
     function->crashes_in_a_row = served ? 1 : function->crashes_in_a_row + 1;
     if (function->crashes_in_a_row >= kCrashesFree) {
-      function->failure.retry_at = clock_.now() + doubled(kCrashRetryFirst, function->crashes_in_a_row - kCrashesFree, kCrashRetryMost);
+      function->failure.retry_at =
+          clock_.now() +
+          doubled(kCrashRetryFirst, function->crashes_in_a_row - kCrashesFree, kCrashRetryMost);
     }
   }
   start_minimum(*function);
@@ -354,7 +381,8 @@ void WorkerPool::set_state(Worker& worker, Worker::State state) {
   worker.since = clock_.now();
 }
 
-// Out of the counts of its function: it takes no more calls. Its state still tells in which count it stood.
+// Out of the counts of its function: it takes no more calls. Its state still tells in which count
+// it stood.
 void WorkerPool::uncount(Worker& worker) {
   if (worker.function == nullptr) return;
   if (static_cast<ListLink<InIdle>&>(worker).linked()) worker.function->idle.remove(worker);
@@ -422,18 +450,23 @@ void WorkerPool::retire_others(Function& function, const FunctionSpecPtr& keep) 
           uncount(*w);
           kill(*w, Code::worker_lost, "the function was changed or removed");
           break;
-        case Worker::State::ready: retire(*w, false); break;
-        default: break;
+        case Worker::State::ready:
+          retire(*w, false);
+          break;
+        default:
+          break;
       }
     }
     w = next;
   }
 }
 
-// A worker that still boots holds no code: it can just as well load another revision, if the budget allows its size.
+// A worker that still boots holds no code: it can just as well load another revision, if the budget
+// allows its size.
 bool WorkerPool::reuse(Worker& booting, const FunctionSpecPtr& spec) {
   const uint64_t others = stats_.memory_charged - booting.charge;
-  if (booting.killed || booting.runtime != spec->runtime || spec->runtime == Runtime::native) return false;
+  if (booting.killed || booting.runtime != spec->runtime || spec->runtime == Runtime::native)
+    return false;
   if (spec->memory_bytes > budget_ || others > budget_ - spec->memory_bytes) return false;
   stats_.memory_charged = others + spec->memory_bytes;
   booting.charge = spec->memory_bytes;
@@ -468,7 +501,9 @@ void WorkerPool::kill(Worker& worker, Code code, std::string detail) {
 void WorkerPool::close() {
   closed_ = true;
   replenish_timer_.disarm();
-  workers_.each([&](WorkerId, Worker& worker) { kill(worker, Code::shutting_down, "the engine is shutting down"); });
+  workers_.each([&](WorkerId, Worker& worker) {
+    kill(worker, Code::shutting_down, "the engine is shutting down");
+  });
 }
 
 // ---- time
@@ -485,15 +520,24 @@ void WorkerPool::worker_timer(Worker& worker) {
         link_.kill(worker.id);
         arm(worker, kBackstop);
       } else if (worker.state == Worker::State::booting) {
-        kill(worker, Code::worker_start_failed, fmt::format("the runtime did not start within {} ms (limits.boot_timeout)", limits_.boot_timeout.count()));
+        kill(worker, Code::worker_start_failed,
+             fmt::format("the runtime did not start within {} ms (limits.boot_timeout)",
+                         limits_.boot_timeout.count()));
       } else {
-        kill(worker, Code::init_timeout, fmt::format("the function's code did not load within {} ms (limits.init_timeout)", limits_.init_timeout.count()));
+        kill(worker, Code::init_timeout,
+             fmt::format("the function's code did not load within {} ms (limits.init_timeout)",
+                         limits_.init_timeout.count()));
       }
       return;
-    case Worker::State::parked: return;
-    case Worker::State::ready: idle_timer(worker); return;
+    case Worker::State::parked:
+      return;
+    case Worker::State::ready:
+      idle_timer(worker);
+      return;
     case Worker::State::retiring:
-      if (worker.ping_pending) kill(worker, Code::worker_lost, "another call's deadline had passed in the worker, and it did not answer a ping");
+      if (worker.ping_pending)
+        kill(worker, Code::worker_lost,
+             "another call's deadline had passed in the worker, and it did not answer a ping");
       return;
     case Worker::State::leaving:
       link_.kill(worker.id);
@@ -502,7 +546,8 @@ void WorkerPool::worker_timer(Worker& worker) {
   }
 }
 
-// One timer serves two ends: has the oldest call held up others for too long, and has the worker been idle for long enough to go?
+// One timer serves two ends: has the oldest call held up others for too long, and has the worker
+// been idle for long enough to go?
 void WorkerPool::idle_timer(Worker& worker) {
   const MonotonicTime now = clock_.now();
   const uint32_t per_worker = worker.spec->concurrency.per_worker;
@@ -518,7 +563,8 @@ void WorkerPool::idle_timer(Worker& worker) {
     return;
   }
   const nanoseconds idle_for = worker.calls.empty() ? now - worker.since : nanoseconds(0);
-  arm(worker, idle_for < limits_.idle_timeout ? limits_.idle_timeout - idle_for : nanoseconds(limits_.idle_timeout));
+  arm(worker, idle_for < limits_.idle_timeout ? limits_.idle_timeout - idle_for
+                                              : nanoseconds(limits_.idle_timeout));
 }
 
 nanoseconds WorkerPool::stall_time(const Function& function) const {
@@ -539,7 +585,8 @@ bool WorkerPool::stalled(const Worker& worker, MonotonicTime now) const {
 uint32_t WorkerPool::capacity(const Worker& worker, MonotonicTime now) const {
   const uint32_t per_worker = worker.spec->concurrency.per_worker;
   if (stalled(worker, now)) return per_worker;
-  return per_worker + worker.function->estimate.calls_within(limits_.prefetch_time.count(), limits_.prefetch_max);
+  return per_worker + worker.function->estimate.calls_within(limits_.prefetch_time.count(),
+                                                             limits_.prefetch_max);
 }
 
 }  // namespace hearth

@@ -1,5 +1,6 @@
-// The life of workers: parked generic ones, binding, loading, readiness, idling, retiring, and the memory budget over all of them.
-// Engine thread only. Does no I/O. Knows calls only by counting those that a worker holds.
+// The life of workers: parked generic ones, binding, loading, readiness, idling, retiring, and the
+// memory budget over all of them. Engine thread only. Does no I/O. Knows calls only by counting
+// those that a worker holds.
 #pragma once
 #include <array>
 #include <string>
@@ -34,22 +35,25 @@ struct PoolStats {
   uint64_t evictions = 0;
   uint64_t budget_refusals = 0;
   uint64_t violations = 0;
-  uint64_t pool_hits = 0;    // a parked worker was there when a function needed one
+  uint64_t pool_hits = 0;  // a parked worker was there when a function needed one
   uint64_t pool_misses = 0;
   uint64_t memory_charged = 0;
 };
 
-inline constexpr uint64_t kParkedCharge = mebibytes(32);  // of a generic worker in the memory budget
+inline constexpr uint64_t kParkedCharge =
+    mebibytes(32);  // of a generic worker in the memory budget
 
 class WorkerPool {
  public:
-  WorkerPool(PoolOwner& owner, WorkerLink& link, TimerWheel& timers, const Clock& clock, const Limits& limits);
+  WorkerPool(PoolOwner& owner, WorkerLink& link, TimerWheel& timers, const Clock& clock,
+             const Limits& limits);
   ~WorkerPool();
 
   // How many generic workers of a runtime are kept parked; 0 until set. Starts what is missing.
   void set_parked_target(Runtime runtime, uint32_t count);
 
-  // A call waits and no worker has room: starts one if none is on its way, else looks again every kScaleInterval.
+  // A call waits and no worker has room: starts one if none is on its way, else looks again every
+  // kScaleInterval.
   void ensure(Function& function);
   // Starts up to `count` workers within every limit; returns how many.
   uint32_t start_workers(Function& function, uint32_t count);
@@ -59,13 +63,15 @@ class WorkerPool {
   void on_ready(Worker& worker, uint32_t init_us);
   void on_init_failed(Worker& worker, std::string_view error_json);
   void on_pong(Worker& worker, uint16_t sequence);
-  // Removes the worker. Its calls must be gone. May start others (workers_min, waiting calls). `code` and `detail`: what a call would have
-  // ended with; a start that failed is answered with them.
+  // Removes the worker. Its calls must be gone. May start others (workers_min, waiting calls).
+  // `code` and `detail`: what a call would have ended with; a start that failed is answered with
+  // them.
   void on_exit(Worker& worker, const WorkerExit& exit, Code code, std::string detail);
 
   // The worker has answered or handed back a call: idle, retired or still busy?
   void settle(Worker& worker);
-  // No new calls; leaves when it holds none. `at_once_if_stuck`: a call's deadline has passed in it.
+  // No new calls; leaves when it holds none. `at_once_if_stuck`: a call's deadline has passed in
+  // it.
   void retire(Worker& worker, bool stuck);
   void kill(Worker& worker, Code code, std::string detail);
   // Every worker of the function retires, but those that run `keep`.
@@ -76,12 +82,15 @@ class WorkerPool {
   Worker* find(WorkerId id) { return workers_.find(id); }
   void busy(Worker& worker);         // it has got a call: no candidate for idling
   void watch_stall(Worker& worker);  // it has got a call that waits behind another
-  uint32_t capacity(const Worker& worker, MonotonicTime now) const;  // calls that it may hold now, prefetch included
+  uint32_t capacity(const Worker& worker,
+                    MonotonicTime now) const;  // calls that it may hold now, prefetch included
   // Its oldest call has run for so long that nothing more is to wait behind it.
   bool stalled(const Worker& worker, MonotonicTime now) const;
   const PoolStats& stats() const { return stats_; }
   uint32_t workers() const { return workers_.size(); }
-  uint32_t parked(Runtime runtime) const { return static_cast<uint32_t>(parked_[index(runtime)].size()); }
+  uint32_t parked(Runtime runtime) const {
+    return static_cast<uint32_t>(parked_[index(runtime)].size());
+  }
   template <class F>
   void each(F&& f) {
     workers_.each([&](WorkerId, Worker& worker) { f(worker); });

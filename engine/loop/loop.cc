@@ -9,7 +9,6 @@ constexpr milliseconds kWaitMax{1'000};
 
 Loop::Loop(const Clock& clock) : clock_(clock), timers_(clock.now()), wait_max_(kWaitMax) {
   HEARTH_ASSERT(uv_loop_init(&loop_) == 0);
-  uv_loop_configure(&loop_, UV_METRICS_IDLE_TIME);
   uv_prepare_init(&loop_, prepare_.get());
   prepare_.opened(this);
   uv_check_init(&loop_, check_.get());
@@ -52,21 +51,20 @@ void Loop::stop() {
 // in memory, so this costs no system call.
 void Loop::on_prepare() {
   end_turn();
-  const milliseconds wait = timers_.until_next(clock_.now(), wait_max_);
+  const MonotonicTime now = clock_.now();
+  const milliseconds wait = timers_.until_next(now, wait_max_);
   uv_timer_start(
       timer_.get(), [](uv_timer_t*) {}, static_cast<uint64_t>(wait.count()), 0);
-  const uint64_t now = uv_hrtime();
-  const uint64_t idle = uv_metrics_idle_time(&loop_);
-  if (prepared_ns_ != 0) {
-    const auto busy = microseconds(((now - prepared_ns_) - (idle - idle_ns_)) / 1'000);
+  if (woke_ != MonotonicTime{}) {
+    const auto busy = std::chrono::duration_cast<microseconds>(now - woke_);
     longest_turn_ = std::max(longest_turn_, busy);
+    woke_ = MonotonicTime{};
   }
-  prepared_ns_ = now;
-  idle_ns_ = idle;
 }
 
 void Loop::on_check() {
   ++turns_;
+  note_wake();
   timers_.advance(clock_.now());
   end_turn();
 }

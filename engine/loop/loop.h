@@ -40,8 +40,13 @@ class Loop {
   // stopped.
   void at_turn_end(Callback<void()> hook) { turn_end_.push_back(hook); }
 
-  // The longest time from the end of a wait to the begin of the next one since the last call, and
-  // how many turns there were.
+  // For what calls back out of libuv: a turn has begun. (libuv's own idle time would cost a second
+  // epoll_wait a turn.)
+  void note_wake() {
+    if (woke_ == MonotonicTime{}) woke_ = clock_.now();
+  }
+  // The longest turn since the last call, from its first callback to its end, and how many turns
+  // there were.
   microseconds take_longest_turn();
   uint64_t turns() const { return turns_; }
 
@@ -54,8 +59,7 @@ class Loop {
   uv_loop_t loop_;
   TimerWheel timers_;
   milliseconds wait_max_;
-  uint64_t prepared_ns_ = 0;  // when the last turn ended, and libuv's idle time by then
-  uint64_t idle_ns_ = 0;
+  MonotonicTime woke_{};  // when this turn's first callback ran; zero between turns
   UvHandle<uv_prepare_t> prepare_;
   UvHandle<uv_check_t> check_;
   UvHandle<uv_timer_t> timer_;

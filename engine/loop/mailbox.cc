@@ -2,7 +2,7 @@
 
 namespace hearth {
 
-Mailbox::Mailbox(Loop& loop, size_t capacity) : capacity_(capacity) {
+Mailbox::Mailbox(Loop& loop, size_t capacity) : loop_(loop), capacity_(capacity) {
   HEARTH_ASSERT(uv_async_init(loop.uv(), async_.get(), [](uv_async_t* h) {
                   if (auto* self = static_cast<Mailbox*>(h->data)) self->drain();
                 }) == 0);
@@ -32,6 +32,7 @@ void Mailbox::discard() {
 }
 
 void Mailbox::drain() {
+  loop_.note_wake();
   std::deque<Message> batch;
   {
     const std::lock_guard<std::mutex> lock(mutex_);

@@ -30,6 +30,7 @@ class Mailbox {
 
  private:
   void drain();
+  Loop& loop_;
   const size_t capacity_;
   std::mutex mutex_;
   std::deque<Message> messages_;  // guarded by mutex_

@@ -13,6 +13,7 @@ Status Poll::start(Loop& loop, int fd, int events, EventFn on_event) {
                  fmt::format("the descriptor can't be polled: {}", uv_strerror(error))};
   }
   handle_.opened(this);
+  loop_ = &loop;
   on_event_ = on_event;
   set(events);
   return ok();
@@ -26,6 +27,7 @@ void Poll::set(int events) {
 void Poll::trampoline(uv_poll_t* handle, int status, int events) {
   auto* self = static_cast<Poll*>(handle->data);
   if (self == nullptr) return;
+  self->loop_->note_wake();
   const EventFn on_event = self->on_event_;  // the callback may destroy *self
   on_event(status < 0 ? 0 : events);
 }

@@ -23,6 +23,7 @@ class Poll {
 
  private:
   static void trampoline(uv_poll_t* handle, int status, int events);
+  Loop* loop_ = nullptr;
   UvHandle<uv_poll_t> handle_;
   EventFn on_event_;
   int events_ = 0;
