@@ -19,9 +19,16 @@ enum {
       3000, /* the second thread looks this often: a finished reply waits 5 ms at most */
   HEARTH_GUARD_IDLE_ = 34, /* and sleeps for good after that many looks at an idle worker */
   HEARTH_MARKER_US_ = 1000000,
-  HEARTH_DEPTH_MAX_ = 64 /* of INIT's JSON */
+  HEARTH_MARKER_RESERVE_ = 1024, /* bytes of the burst that only markers may use */
+  HEARTH_DEPTH_MAX_ = 64         /* of INIT's JSON */
 };
-enum { HEARTH_MORE_ = 1, HEARTH_IS_ERROR_ = 2, HEARTH_STREAM_ = 4, HEARTH_HTTP_ = 8 };
+enum {
+  HEARTH_MORE_ = 1,
+  HEARTH_IS_ERROR_ = 2,
+  HEARTH_STREAM_ = 4,
+  HEARTH_HTTP_ = 8,
+  HEARTH_LAST_ = 16 /* never set here: a native worker ends at STOP only */
+};
 enum { HEARTH_FRESH_ = 0, HEARTH_STREAMING_ = 1, HEARTH_ANSWERED_ = 2 };
 
 typedef struct hearth_worker_ hearth_worker_;

@@ -35,16 +35,25 @@ static inline void hearth_send_(hearth_call* call, const char* data, size_t size
   if (!more) call->state = HEARTH_ANSWERED_;
 }
 
-/* One marker a period: a flood of markers would be a flood as well. What was dropped since waits
- * for the next one. */
+/* Takes `size` bytes from the bucket if `reserve` bytes stay in it. */
+static inline int hearth_take_(hearth_worker_* w, size_t size, double reserve) {
+  uint64_t now = hearth_now_us_();
+  w->log_tokens += (double)(now - w->log_at_us) * w->log_rate / 1e6;
+  w->log_at_us = now;
+  if (w->log_tokens > w->log_burst) w->log_tokens = w->log_burst;
+  if (w->log_tokens - (double)size < reserve) return 0;
+  w->log_tokens -= (double)size;
+  return 1;
+}
+
+/* Tells of dropped lines: once a period while a call goes on, and with its answer. Markers are paid
+ * for as well; a count that finds even the reserve used up waits for the next answer. */
 static inline void hearth_marker_(hearth_worker_* w, const hearth_call* call) {
   char text[64];
-  uint64_t now = hearth_now_us_();
-  int size;
-  if (w->log_marked_us && now - w->log_marked_us < HEARTH_MARKER_US_) return;
-  w->log_marked_us = now;
-  size = snprintf(text, sizeof text, "[hearth] %llu log lines dropped\n",
-                  (unsigned long long)w->log_dropped);
+  int size = snprintf(text, sizeof text, "[hearth] %llu log lines dropped\n",
+                      (unsigned long long)w->log_dropped);
+  if (!hearth_take_(w, (size_t)size, 0)) return;
+  w->log_marked_us = w->log_at_us;
   w->log_dropped = 0;
   hearth_put_(w, 0x88, 0, 0, call ? call->id : NULL, NULL, text, (size_t)size);
 }
@@ -127,6 +136,7 @@ static inline int hearth_stream_write(hearth_call* call, const void* data, size_
 static inline int hearth_stream_end(hearth_call* call) {
   if (call->state == HEARTH_ANSWERED_) return -1;
   hearth_lock_(call->worker);
+  if (call->worker->log_dropped) hearth_marker_(call->worker, call);
   hearth_send_(call, "", 0, 0, HEARTH_STREAM_, 0, 0);
   hearth_unlock_(call->worker);
   return 0;
@@ -138,6 +148,7 @@ static inline int hearth_stream_fail(hearth_call* call, const char* type, const 
   if (call->state == HEARTH_FRESH_) return hearth_reply_error(call, type, message);
   text = (char*)hearth_alloc_(HEARTH_PART_MAX_ / 2);
   hearth_lock_(call->worker);
+  if (call->worker->log_dropped) hearth_marker_(call->worker, call);
   /* Error JSON goes beside the credit, in one frame: it is the last that comes. */
   hearth_put_(call->worker, 0x85, HEARTH_IS_ERROR_, 0, call->id, NULL, text,
               hearth_error_json_(text, type, message));
@@ -156,17 +167,15 @@ static inline hearth_worker_** hearth_only_worker_(void) {
 
 static inline void hearth_log_line_(hearth_worker_* w, const hearth_call* call, int level,
                                     const char* text, size_t size) {
-  uint64_t now = hearth_now_us_();
   const uint8_t* id = call ? call->id : NULL;
-  w->log_tokens += (double)(now - w->log_at_us) * w->log_rate / 1e6;
-  w->log_at_us = now;
-  if (w->log_tokens > w->log_burst) w->log_tokens = w->log_burst;
-  if (w->log_tokens < (double)size) {
+  const double most = HEARTH_MARKER_RESERVE_;
+  double reserve = w->log_burst / 2 < most ? w->log_burst / 2 : most;
+  if (!hearth_take_(w, size, reserve)) {
     w->log_dropped++;
     return;
   }
-  w->log_tokens -= (double)size;
-  if (w->log_dropped) hearth_marker_(w, call);
+  if (w->log_dropped && w->log_at_us - w->log_marked_us >= HEARTH_MARKER_US_)
+    hearth_marker_(w, call);
   while (size > HEARTH_LINE_MAX_) {
     size_t cut = HEARTH_LINE_MAX_;
     while (cut > 1 && ((unsigned char)text[cut] & 0xC0) == 0x80)

@@ -6,7 +6,7 @@ Run it after a change of the protocol and commit what it wrote; the engine's and
 import json, pathlib, struct
 
 HERE = pathlib.Path(__file__).parent
-MORE, ERROR, STREAM, HTTP = 1, 2, 4, 8
+MORE, ERROR, STREAM, HTTP, LAST = 1, 2, 4, 8, 16
 REQUEST_ID = bytes(range(16))
 DEADLINE_US = 123_456_789_012
 
@@ -51,6 +51,7 @@ FRAMES = {
     "init_error": frame(0x83, text(ERROR_JSON)),
     "reply": frame(0x84, struct.pack("<I", 42) + b'{"message":"Hello world"}', slot=7, generation=9),
     "reply_error": frame(0x84, struct.pack("<I", 42) + text(ERROR_JSON), flags=ERROR, slot=7, generation=9),
+    "reply_last": frame(0x84, struct.pack("<I", 42) + text(ERROR_JSON), flags=LAST | ERROR, slot=7, generation=9),
     "reply_more": frame(0x84, struct.pack("<I", 42) + b"part one", flags=MORE, slot=7, generation=9),
     "reply_stream": frame(0x84, struct.pack("<I", 0) + b"first", flags=MORE | STREAM, slot=7, generation=9),
     "chunk_more": frame(0x85, b"part two", flags=MORE, slot=7, generation=9),

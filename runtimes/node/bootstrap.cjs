@@ -12,6 +12,7 @@ const logs = require('./logs.cjs');
 const CHANNEL_FD = 3;
 const REPLY_MAX = 6 * 1024 * 1024 + 100; // Lambda's limit, to the byte
 const SLOW_MS = 0.5;
+const LEAVE_MS = 1000; // how long a worker that ends by itself waits for STOP
 const TURN_MS = 2; // handlers that never wait let the loop turn this often, so that RECALL and PING are read
 
 let handler = null;
@@ -27,16 +28,19 @@ let turnStart = 0;
 let lastMs = 0; // how long the last call took
 let stopping = false;
 let leaving = false;
+let lingers = false; // it leaves by itself, and hands back what still comes
 let initialising = false;
 
 // ---- calls
 
 // Starts calls while there is room for them. Calls that end at once end inside this loop; the others call it again when they end.
-function pump() {
+// `nowMs` saves a look at the clock where the time is known; else 0.
+function pump(nowMs) {
   if (pumping || leaving) return;
   pumping = true;
   while (active.size < perWorker && queue.length > 0) {
-    const now = performance.now();
+    const now = nowMs || performance.now();
+    nowMs = 0;
     if (lastMs > SLOW_MS) channel.flush(); // a slow function's next call may be slow as well, and nobody could flush then
     else channel.flushIfOld(now);
     if (now - turnStart > TURN_MS) {
@@ -61,7 +65,7 @@ function planTurn() {
     setImmediate(function () {
       turnPlanned = false;
       turnStart = performance.now();
-      pump();
+      pump(turnStart);
     });
   });
 }
@@ -88,11 +92,12 @@ function run(call) {
     call.event = '';
   }
   if (call.extension !== '') setTrace(call);
-  const context = new calls.Context(call, function (error, value) { settle(call, error, value); });
+  const callback = function (error, value) { settle(call, error, value); };
+  const context = new calls.Context(call, callback);
   call.context = context;
   let result;
   try {
-    result = handler(event, context, context.done.bind(context));
+    result = handler(event, context, callback);
   } catch (error) {
     fail(call, error);
     return;
@@ -163,25 +168,25 @@ function succeed(call, value) {
 function fail(call, error) {
   if (call.done) return;
   const report = calls.errorObject(error);
-  logs.lines(calls.describe(report), logs.LEVEL_ERROR);
+  logs.record(calls.describe(report), logs.LEVEL_ERROR, call);
   end(call, channel.ERROR, JSON.stringify(report));
 }
 
 function end(call, flags, text) {
   call.done = true;
   if (call.bare && --bare === 0) channel.hold(true);
-  logs.endOfCall();
+  logs.endOfCall(call);
   const now = performance.now();
   lastMs = now - call.startMs;
   const sent = channel.reply(call, flags, Math.round(lastMs * 1000), text);
-  if (sent === null) ended(call);
-  else sent.then(function () { ended(call); });
+  if (sent === null) ended(call, now);
+  else sent.then(function () { ended(call, 0); });
 }
 
-function ended(call) {
+function ended(call, nowMs) {
   active.delete(call);
   if (current === call) current = null;
-  pump();
+  pump(nowMs);
 }
 
 function executing() {
@@ -192,7 +197,10 @@ function executing() {
 // ---- what comes from the engine
 
 const callbacks = {
-  onCall: function (call) { queue.push(call); },
+  onCall: function (call) {
+    if (leaving) channel.handBack(call);
+    else queue.push(call);
+  },
   onInit: function (text) { init(text); },
   onRecall: function (slot, generation) {
     for (let i = 0; i < queue.length; i++) {
@@ -205,8 +213,9 @@ const callbacks = {
   },
   onStop: function () { stopping = true; },
   onTurn: function () {
-    if (!turnPlanned) turnStart = performance.now();
-    if (handler !== null) pump();
+    const now = performance.now();
+    if (!turnPlanned) turnStart = now;
+    if (handler !== null) pump(now);
     else if (stopping && !initialising) leave(0);
   },
 };
@@ -235,29 +244,26 @@ async function init(text) {
   }
   perWorker = Math.max(1, values.per_worker || 1);
   if (perWorker > 1 && asyncHooks.AsyncLocalStorage) storage = new asyncHooks.AsyncLocalStorage();
-  logs.endOfCall();
+  logs.endOfCall(null);
   const micros = Buffer.alloc(4);
   micros.writeUInt32LE(Math.round((performance.now() - begin) * 1000), 0);
   channel.put(channel.READY, 0, 0, channel.NO_CALL, micros);
   channel.flush();
   handler = loaded;
   initialising = false;
-  pump();
+  pump(0);
 }
 
 function initFailed(report) {
-  logs.lines(calls.describe(report), logs.LEVEL_ERROR);
-  logs.endOfCall();
-  if (report.errorMessage.length > 8192) report.errorMessage = report.errorMessage.slice(0, 8192) + ' (cut)';
-  report.trace = report.trace.map(function (line) { return line.slice(0, 512); });
-  report.stackTrace = [];
-  channel.put(channel.INIT_ERROR, 0, 0, channel.NO_CALL, JSON.stringify(report).slice(0, channel.FRAME_MAX / 3));
+  logs.record(calls.describe(report), logs.LEVEL_ERROR, null);
+  logs.endOfCall(null);
+  channel.put(channel.INIT_ERROR, 0, 0, channel.NO_CALL, JSON.stringify(calls.shorten(report)));
   leave(1);
 }
 
 // ---- ends
 
-// Says everything, exits.
+// Says everything, exits; at STOP, and after INIT_ERROR.
 function leave(status) {
   if (leaving) return;
   leaving = true;
@@ -265,19 +271,39 @@ function leave(status) {
   channel.drained(function () { process.exit(status); });
 }
 
+// The worker ends by itself. Calls that wait in it go back; each that runs is answered with what `reportOf` says, the last one with LAST.
+function abandon(reportOf) {
+  leaving = true;
+  lingers = !stopping;
+  queue.forEach(channel.handBack);
+  queue = [];
+  const open = Array.from(active).filter(function (call) { return !call.done || channel.isSending(call); });
+  open.forEach(function (call, i) {
+    const last = i === open.length - 1 ? channel.LAST : 0;
+    const report = calls.shorten(reportOf(call));
+    const text = JSON.stringify(report);
+    logs.endOfCall(call);
+    if (call.done) {
+      channel.breakOff(call, last, text);
+      return;
+    }
+    call.done = true;
+    channel.reply(call, channel.ERROR | last, Math.round((performance.now() - call.startMs) * 1000), text);
+  });
+}
+
 function failEverything(report) {
-  logs.lines(calls.describe(report), logs.LEVEL_ERROR);
+  if (leaving) return;
   if (handler === null) {
     if (initialising) initFailed(report);
     return;
   }
-  active.forEach(function (call) {
-    if (call.done) return;
-    call.done = true;
-    logs.endOfCall();
-    channel.reply(call, channel.ERROR, Math.round((performance.now() - call.startMs) * 1000), JSON.stringify(report));
+  if (active.size === 0) logs.record(calls.describe(report), logs.LEVEL_ERROR);
+  abandon(function (call) {
+    logs.record(calls.describe(report), logs.LEVEL_ERROR, call);
+    return report;
   });
-  leave(1);
+  process.exit(1);
 }
 
 process.on('uncaughtException', function (error) {
@@ -291,23 +317,25 @@ process.on('unhandledRejection', function (reason) {
   failEverything(report);
 });
 
-// process.exit() in a handler comes here, and so does our own exit, with nothing left to say.
+function exitReport(message, call) {
+  const report = calls.errorObject(calls.typed('Runtime.ExitError', message));
+  logs.record(calls.describe(report), logs.LEVEL_ERROR, call);
+  return report;
+}
+
+// process.exit() in a handler comes here, and so does our own exit.
 process.on('exit', function (status) {
-  if (!leaving) {
-    const message = status ? 'exit status ' + status : 'the handler called exit';
-    if (initialising) {
-      channel.put(channel.INIT_ERROR, 0, 0, channel.NO_CALL,
-        JSON.stringify(calls.errorObject(calls.typed('Runtime.ExitError', 'The module called process.exit while it was loaded: ' + message))));
-    }
-    active.forEach(function (call) {
-      if (call.done) return;
-      call.done = true;
-      logs.endOfCall();
-      const text = 'RequestId: ' + calls.requestIdText(call.requestId) + ' Error: Runtime exited with error: ' + message;
-      channel.reply(call, channel.ERROR, Math.round((performance.now() - call.startMs) * 1000),
-        JSON.stringify(calls.errorObject(calls.typed('Runtime.ExitError', text))));
+  const how = status ? 'exit status ' + status : 'the handler called exit';
+  if (!leaving && handler !== null) {
+    abandon(function (call) {
+      return exitReport('RequestId: ' + calls.requestIdText(call.requestId) + ' Error: Runtime exited with error: ' + how, call);
     });
+  } else if (!leaving && initialising) {
+    leaving = true;
+    channel.put(channel.INIT_ERROR, 0, 0, channel.NO_CALL,
+      JSON.stringify(exitReport('The module called process.exit while it was loaded: ' + how, null)));
   }
+  if (lingers) channel.linger(LEAVE_MS, function () { return stopping; });
   channel.flushAtExit();
 });
 
@@ -323,7 +351,7 @@ async function exercise() {
       startMs: 0, done: false, context: null, bare: false, settled: false, value: null });
   }
   turnStart = performance.now() + 1e6;
-  pump();
+  pump(0);
   while (active.size > 0 || queue.length > 0) await null;
   handler = null;
   delete require.cache[file];

@@ -3,16 +3,12 @@
 const fs = require('fs');
 const path = require('path');
 const url = require('url');
-const { performance } = require('perf_hooks');
 
 const STACK_MAX = 100; // lines of an error's stack trace
 const MESSAGE_MAX = 262144; // characters of an error's message
+const SHORT_CHARS = 4096; // 6 bytes of JSON each at most
 const SHIM_FILES = ['bootstrap.cjs', 'calls.cjs', 'channel.cjs', 'logs.cjs'].map(function (name) { return path.join(__dirname, name); });
 const EXTENSIONS = ['', '.js', '.mjs', '.cjs'];
-
-// performance.now() counts from the start of the process; deadlines are CLOCK_MONOTONIC, and so is hrtime().
-const hrtime = process.hrtime();
-const CLOCK_OFFSET_MS = hrtime[0] * 1000 + hrtime[1] / 1e6 - performance.now();
 
 // The same for every call; set once by configure().
 const shared = { functionName: '', functionVersion: '$LATEST', memoryLimitInMB: '128', logGroupName: '', logStreamName: '', arn: '' };
@@ -47,7 +43,8 @@ class Context {
   get identity() { return undefined; }
   get logger() { return console; }
   getRemainingTimeInMillis() {
-    return Math.max(0, Math.floor(this[kCall].deadlineUs / 1000 - CLOCK_OFFSET_MS - performance.now()));
+    const now = process.hrtime(); // CLOCK_MONOTONIC, as the deadline is; performance.now() counts from the start of the process
+    return Math.max(0, Math.floor(this[kCall].deadlineUs / 1000 - now[0] * 1000 - now[1] / 1e6));
   }
   done(error, value) { this[kFinish](error, value); }
   succeed(value) { this[kFinish](null, value); }
@@ -92,16 +89,20 @@ function errorObject(error, kind) {
     message = error !== null && typeof error === 'object' ? inspect(error) : textOf(error);
   }
   if (message.length > MESSAGE_MAX) message = message.slice(0, MESSAGE_MAX) + ' (cut)';
-  const frames = stack.filter(function (line) { return /^\s+at /.test(line); }).map(function (line) { return line.trim(); });
+  const frames = stack.filter(isFrame).map(function (line) { return line.trim(); });
   return { errorType: type, errorMessage: message, trace: stack, stackTrace: frames };
 }
 
 // How many lines of a stack come before the shim's first frame: it, and what lies below, say nothing to the function's author.
 function ownFrames(stack) {
   const first = stack.findIndex(function (line) {
-    return /^\s+at /.test(line) && SHIM_FILES.some(function (file) { return line.indexOf(file) >= 0; });
+    return isFrame(line) && SHIM_FILES.some(function (file) { return line.indexOf(file) >= 0; });
   });
   return first < 0 ? stack.length : first;
+}
+
+function isFrame(line) {
+  return /^\s+at /.test(line);
 }
 
 function isError(value) {
@@ -131,9 +132,27 @@ function typed(kind, message) {
   return error;
 }
 
+// The error's lines for the log. V8's stack begins with the name that the error had when it was made, and a syntax error's with its place.
 function describe(report) {
-  const trace = report.trace.length > 0 ? report.trace.join('\n') : report.errorType + ': ' + report.errorMessage;
-  return '[ERROR] ' + trace;
+  const head = report.errorType + ': ' + report.errorMessage;
+  const stack = report.trace.join('\n');
+  if (stack.startsWith(head)) return '[ERROR] ' + stack;
+  const frames = /:\d+$/.test(report.trace[0] || '') ? report.trace : report.trace.filter(isFrame);
+  return ['[ERROR] ' + head].concat(frames).join('\n');
+}
+
+function cut(lines, chars) {
+  return lines.length > 0 ? lines.join('\n').slice(0, chars).split('\n') : [];
+}
+
+// The same report, small enough for one frame whatever JSON makes of its characters.
+function shorten(report) {
+  const short = Object.assign({}, report);
+  short.errorType = report.errorType.slice(0, 256);
+  if (report.errorMessage.length > SHORT_CHARS) short.errorMessage = report.errorMessage.slice(0, SHORT_CHARS) + ' (cut)';
+  short.trace = cut(report.trace, SHORT_CHARS);
+  short.stackTrace = cut(report.stackTrace, SHORT_CHARS / 2);
+  return short;
 }
 
 // ---- loading
@@ -219,4 +238,4 @@ function pick(object, names) {
   return object;
 }
 
-module.exports = { configure, shared, Context, requestIdText, errorObject, typed, describe, load, extra };
+module.exports = { configure, shared, Context, requestIdText, errorObject, typed, describe, shorten, load, extra };

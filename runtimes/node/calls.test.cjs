@@ -16,6 +16,17 @@ const hostile = { toString: function () { throw new Error('x'); }, toJSON: funct
 assert.strictEqual(calls.errorObject(hostile).errorMessage, '');
 assert.ok(calls.errorObject(new Error('x'.repeat(1e6))).errorMessage.length < 300000);
 
+const wild = calls.errorObject(new Error('\u0001'.repeat(1e6)));
+wild.trace.push('\n'.repeat(1e5));
+assert.ok(Buffer.byteLength(JSON.stringify(calls.shorten(wild))) <= 65532);
+assert.deepStrictEqual(calls.shorten(error), error);
+
+assert.ok(calls.describe(error).startsWith('[ERROR] TypeError: no\n'));
+const renamed = new Error('no');
+renamed.name = 'Renamed';
+assert.ok(/^\[ERROR\] Renamed: no\n +at /.test(calls.describe(calls.errorObject(renamed))));
+assert.strictEqual(calls.describe(calls.errorObject('text')), '[ERROR] string: text');
+
 for (const name of ['', 'nodot', '.handler', 'a/.handler', 'app.', '../up.handler']) {
   calls.load(__dirname, name).then(
     function () { assert.fail(name); },

@@ -7,7 +7,7 @@ const { performance } = require('perf_hooks');
 
 const INIT = 0x01, CALL = 0x02, BODY = 0x03, CANCEL = 0x04, RECALL = 0x05, PING = 0x06, CREDIT = 0x07, STOP = 0x08;
 const HELLO = 0x81, READY = 0x82, INIT_ERROR = 0x83, REPLY = 0x84, CHUNK = 0x85, PONG = 0x86, HANDBACK = 0x87, LOG = 0x88;
-const MORE = 1, ERROR = 2, STREAM = 4, HTTP = 8;
+const MORE = 1, ERROR = 2, STREAM = 4, HTTP = 8, LAST = 16;
 
 const HEADER_BYTES = 16;
 const CALL_FIXED_BYTES = 24;
@@ -27,7 +27,11 @@ let handlers = null; // { onCall, onInit, onRecall, onStop, onTurn }
 const out = Buffer.allocUnsafeSlow(OUT_BYTES);
 let outLength = 0;
 let outSince = 0;
-let queuedBytes = 0; // bytes that the socket's own queue holds, after a write that would have blocked
+let inFlight = null; // a Buffer that the socket writes, after a write that would have blocked
+let backlog = []; // the Buffers that follow it
+let whenDrained = null;
+let closing = false; // the loop never turns again: writes are synchronous
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
 let rest = null; // the bytes of an incomplete frame
 let partial = null; // a call whose event is still coming, with its parts
 let flushPlanned = false;
@@ -200,6 +204,7 @@ function put(kind, flags, aux, call, data) {
   header(bytes.length, kind, flags, aux, call);
   bytes.copy(out, outLength);
   outLength += bytes.length;
+  if (closing) flush();
 }
 
 function handBack(call) {
@@ -249,6 +254,17 @@ async function replyLarge(call, flags, micros, data) {
   credits.delete(call);
 }
 
+// Is a part of the call's reply still to come?
+function isSending(call) {
+  return credits.has(call);
+}
+
+// Ends such a reply at once, with error JSON.
+function breakOff(call, flags, text) {
+  credits.delete(call);
+  put(CHUNK, ERROR | flags, 0, call, text);
+}
+
 function planFlush() {
   if (flushPlanned) return;
   flushPlanned = true;
@@ -260,15 +276,19 @@ function plannedFlush() {
   flush();
 }
 
-// Writes what is queued, in one write. What the socket doesn't take at once goes to its own queue, and so does all that follows until
-// that queue is empty: the order of the bytes never changes.
+// Writes what is queued, in one write. What the socket doesn't take at once is written by the loop, and so is all that follows until
+// nothing is left of it: the order of the bytes never changes.
 function flush() {
   if (outLength === 0) return;
+  if (closing) {
+    flushAtExit();
+    return;
+  }
   const length = outLength;
   outLength = 0;
   if (fd < 0) return; // the exercise at boot: nobody is to see it
   let written = 0;
-  if (queuedBytes === 0) {
+  if (inFlight === null) {
     try {
       written = fs.writeSync(fd, out, 0, length);
     } catch (error) {
@@ -276,26 +296,59 @@ function flush() {
     }
   }
   if (written < length) {
-    const left = Buffer.from(out.slice(written, length));
-    queuedBytes += left.length;
-    socket.write(left, function () { queuedBytes -= left.length; });
+    backlog.push(Buffer.from(out.slice(written, length)));
+    if (inFlight === null) writeBacklog();
   }
 }
 
-// The last flush of a process that exits: it may block, for a while.
+// One Buffer at a time, so that an exit knows what of it has left.
+function writeBacklog() {
+  inFlight = backlog.shift() || null;
+  if (inFlight !== null) socket.write(inFlight, writeBacklog);
+  else if (whenDrained !== null) whenDrained();
+}
+
+// The flush of a process that exits: it may block, for a while.
 function flushAtExit() {
-  if (queuedBytes > 0) return; // the rest can only go after what the socket's queue holds, and that queue ends with the process
+  closing = true;
   const until = performance.now() + EXIT_WRITE_MS;
-  let at = 0;
-  while (at < outLength && performance.now() < until) {
-    try {
-      at += fs.writeSync(fd, out, at, outLength - at);
-    } catch (error) {
-      if (error.code !== 'EAGAIN') return;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+  const parts = backlog;
+  if (inFlight !== null) parts.unshift(inFlight.slice(inFlight.length - socket._handle.writeQueueSize));
+  parts.push(out.slice(0, outLength));
+  inFlight = null;
+  backlog = [];
+  outLength = 0;
+  for (const part of parts) {
+    for (let at = 0; at < part.length;) {
+      if (performance.now() > until) gone();
+      try {
+        at += fs.writeSync(fd, part, at, part.length - at);
+      } catch (error) {
+        if (error.code !== 'EAGAIN') return;
+        Atomics.wait(sleeper, 0, 0, 1);
+      }
     }
   }
-  outLength = 0;
+}
+
+// Reads on in a process that exits, without its loop, until `over()`, the end of the stream, or for `ms`.
+function linger(ms, over) {
+  const until = performance.now() + ms;
+  const buffer = Buffer.allocUnsafe(REPLY_PART_MAX);
+  for (;;) {
+    flushAtExit();
+    if (over() || performance.now() > until) return;
+    let size = 0;
+    try {
+      size = fs.readSync(fd, buffer, 0, buffer.length, null);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') return;
+      Atomics.wait(sleeper, 0, 0, 1);
+      continue;
+    }
+    if (size === 0) return;
+    receive(buffer, size);
+  }
 }
 
 function flushIfOld(nowMs) {
@@ -305,8 +358,8 @@ function flushIfOld(nowMs) {
 // Calls `then` when everything has left the process.
 function drained(then) {
   flush();
-  if (queuedBytes === 0) then();
-  else socket.write('', function () { then(); });
+  if (inFlight === null) then();
+  else whenDrained = then;
 }
 
 // Lets the process's loop end while a call waits for it to be empty, or holds it again.
@@ -316,6 +369,6 @@ function hold(on) {
 }
 
 module.exports = {
-  HELLO, READY, INIT_ERROR, REPLY, LOG, MORE, ERROR, STREAM, HTTP, NO_CALL, FRAME_MAX,
-  open, put, reply, handBack, flush, flushAtExit, flushIfOld, drained, hold, same,
+  HELLO, READY, INIT_ERROR, REPLY, LOG, MORE, ERROR, STREAM, HTTP, LAST, NO_CALL,
+  open, put, reply, isSending, breakOff, handBack, flush, flushAtExit, flushIfOld, linger, drained, hold, same,
 };

@@ -8,12 +8,13 @@ const LINE_MAX = 65536;
 const PARTIAL_MAX = 16 * LINE_MAX; // what a function without newlines can pile up here
 const RATE = 1 << 20, BURST = 4 << 20; // bytes a second, bytes; INIT may say otherwise
 const MARKER_PERIOD_MS = 1000;
+const MARKER_RESERVE = 1024; // bytes of the burst that only markers may use: a flood leaves room for its own marker
 const FLUSH_BYTES = 65536;
 const PLAIN = 0, DEBUG = 1, INFO = 2, WARNING = 3, LEVEL_ERROR = 4;
 const METHODS = { log: INFO, info: INFO, debug: DEBUG, trace: DEBUG, warn: WARNING, error: LEVEL_ERROR };
 
 let executing = function () { return null; };
-let rate = RATE, burst = BURST, tokens = BURST, refilled = 0;
+let rate = RATE, burst = BURST, reserve = MARKER_RESERVE, tokens = BURST, refilled = 0;
 let droppedLines = 0, marked = -Infinity, unflushed = 0, level = PLAIN;
 const streams = [];
 
@@ -42,6 +43,7 @@ function install(executingCall) {
 function configure(bytesPerSecond, burstBytes) {
   rate = Math.max(1, bytesPerSecond);
   burst = tokens = Math.max(1, burstBytes);
+  reserve = Math.min(MARKER_RESERVE, burst / 2);
   droppedLines = 0;
   marked = -Infinity;
 }
@@ -91,13 +93,21 @@ function finishLine(state) {
 
 // Queues one line that ends in a newline.
 function line(text, lineLevel) {
+  queue(text, lineLevel, executing() || channel.NO_CALL);
+}
+
+// Queues a text of several lines as one frame, for `call` or, without one, for the call that executes.
+function record(text, lineLevel, call) {
+  queue(text + '\n', lineLevel, call || executing() || channel.NO_CALL);
+}
+
+function queue(text, lineLevel, call) {
   const data = Buffer.from(text, 'utf8');
-  if (!take(data.length)) {
+  if (!take(data.length, reserve)) {
     droppedLines++;
     return;
   }
-  if (droppedLines > 0) markIfDue();
-  const call = executing() || channel.NO_CALL;
+  if (droppedLines > 0 && refilled - marked >= MARKER_PERIOD_MS) mark(call);
   let at = 0;
   while (data.length - at > LINE_MAX) {
     let cut = at + LINE_MAX;
@@ -113,34 +123,30 @@ function line(text, lineLevel) {
   }
 }
 
-function lines(text, lineLevel) {
-  text.split('\n').forEach(function (one) { line(one + '\n', lineLevel); });
-}
-
-function take(size) {
+function take(size, left) {
   const now = performance.now();
   tokens = Math.min(burst, tokens + (now - refilled) * rate / 1000);
   refilled = now;
-  if (tokens < size) return false;
+  if (tokens - size < left) return false;
   tokens -= size;
   return true;
 }
 
-// One marker a period: a flood of markers would be a flood as well. What was dropped since waits for the next one.
-function markIfDue() {
-  const now = performance.now();
-  if (now - marked < MARKER_PERIOD_MS) return;
-  const count = droppedLines;
+// Tells of dropped lines: once a period while a call goes on, and at its end. Markers are paid for as well; a count that finds even
+// the reserve used up waits for the end of the next call.
+function mark(call) {
+  const text = '[hearth] ' + droppedLines + ' log lines dropped\n';
+  if (!take(text.length, 0)) return;
   droppedLines = 0;
-  marked = now;
-  channel.put(channel.LOG, 0, PLAIN, executing() || channel.NO_CALL, '[hearth] ' + count + ' log lines dropped\n');
+  marked = refilled;
+  channel.put(channel.LOG, 0, PLAIN, call, text);
 }
 
-// While the call's id still stands: what has no newline yet, and the marker.
-function endOfCall() {
+// At the end of `call` (null: of the initialisation): what has no newline yet, and the marker.
+function endOfCall(call) {
   if (streams[0].text !== '') finishLine(streams[0]);
   if (streams[1].text !== '') finishLine(streams[1]);
-  if (droppedLines > 0) markIfDue();
+  if (droppedLines > 0) mark(call || channel.NO_CALL);
 }
 
-module.exports = { install, configure, lines, endOfCall, RATE, BURST, LEVEL_ERROR };
+module.exports = { install, configure, record, endOfCall, RATE, BURST, LEVEL_ERROR };

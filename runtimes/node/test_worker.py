@@ -8,7 +8,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "testing"))
 from conformance import HELLO_WORLD, ScriptConformance  # noqa: E402
-from fake_engine import HANDBACK, LOG, PING, PONG, RECALL, REPLY, call, frame  # noqa: E402
+from fake_engine import CHUNK, ERROR, HANDBACK, INIT_ERROR, LAST, MORE, PING, PONG, RECALL, REPLY, STOP, call, frame  # noqa: E402
 
 NODE = os.environ.get("HEARTH_TEST_NODE", "/usr/bin/node")
 ROOT = HERE / "testdata"
@@ -78,9 +78,10 @@ class Worker(ScriptConformance, unittest.TestCase):
     def test_an_unhandled_rejection_ends_the_worker_after_an_error_reply(self):
         engine = self.ready()
         engine.send(call({"do": "rejection"}, 1) + call({}, 2))
-        outcome = engine.outcome(1)
-        self.assertEqual(outcome.value["errorType"], "Runtime.UnhandledPromiseRejection")
-        self.assertIn("TypeError: forgotten", outcome.value["errorMessage"])
+        error = self.last_reply(engine, (2,))
+        self.assertEqual(error["errorType"], "Runtime.UnhandledPromiseRejection")
+        self.assertIn("TypeError: forgotten", error["errorMessage"])
+        engine.send(frame(STOP))
         self.assertEqual(engine.until_gone(), [])
         self.assertEqual(engine.exit_status(), 1)
 
@@ -88,7 +89,36 @@ class Worker(ScriptConformance, unittest.TestCase):
         engine = self.ready()
         outcome = engine.run({"do": "uncaught"})
         self.assertEqual((outcome.value["errorType"], outcome.value["errorMessage"]), ("RangeError", "thrown late"))
+        self.assertEqual(outcome.flags, [ERROR | LAST])
+        self.assertIn("[ERROR] RangeError: thrown late\n", outcome.text)
         self.assertEqual(engine.exit_status(), 1)
+
+    def test_all_running_calls_are_answered_when_the_worker_ends(self):
+        engine = self.ready(per_worker=3)
+        engine.send(call({"do": "tick", "n": 1, "ms": 9000}, 1) + call({"do": "large"}, 2))
+        self.assertEqual(engine.expect(REPLY).slot, 2)
+        engine.send(call({"do": "uncaught"}, 3) + call({"name": "world"}, 4))
+        frames = [engine.expect_any(REPLY, CHUNK, HANDBACK)]
+        while not frames[-1].flags & LAST:
+            frames.append(engine.expect_any(REPLY, CHUNK, HANDBACK))
+        ends = [(one.kind, one.slot, one.flags) for one in frames if not one.flags & MORE]
+        self.assertEqual(ends, [(HANDBACK, 4, 0), (REPLY, 1, ERROR), (CHUNK, 2, ERROR), (REPLY, 3, ERROR | LAST)])
+
+    def test_an_error_between_calls_ends_the_worker_and_loses_none(self):
+        engine = self.ready()
+        engine.run({"do": "delayed"})
+        time.sleep(0.3)
+        engine.send(call({"name": "world"}, 2))
+        self.assertEqual((engine.expect(HANDBACK).slot), 2)
+        engine.send(frame(STOP))
+        self.assertEqual(engine.exit_status(), 1)
+
+    def test_what_exit_listeners_print_comes_behind_the_last_reply(self):
+        engine = self.ready()
+        engine.send(call({"do": "listener"}, 1))
+        self.assertEqual(self.last_reply(engine, ())["errorType"], "Runtime.ExitError")
+        engine.send(frame(STOP))
+        self.assertEqual([one.payload for one in engine.until_gone()], [b"bye\n"])
 
     def test_a_crash_ends_the_stream(self):
         engine = self.ready()
@@ -114,7 +144,9 @@ class Worker(ScriptConformance, unittest.TestCase):
     def test_exit_while_loading(self):
         engine = self.worker()
         engine.init(ROOT / "broken", "exits.handler", wait=False)
-        self.assertEqual(engine.receive().kind, 0x83)
+        log = engine.receive()
+        self.assertTrue(log.payload.startswith(b"[ERROR] Runtime.ExitError: "), log.payload)
+        self.assertEqual(engine.receive().kind, INIT_ERROR)
         engine.exit_status()
 
     def test_four_calls_at_once(self):

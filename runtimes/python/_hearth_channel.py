@@ -16,7 +16,7 @@ from collections import deque
 
 INIT, CALL, BODY, CANCEL, RECALL, PING, CREDIT, STOP = range(1, 9)
 HELLO, READY, INIT_ERROR, REPLY, CHUNK, PONG, HANDBACK, LOG = range(0x81, 0x89)
-MORE, ERROR, STREAM, HTTP = 1, 2, 4, 8
+MORE, ERROR, STREAM, HTTP, LAST = 1, 2, 4, 8, 16
 
 HEADER = struct.Struct("<IBBH8s")
 # A CALL's header and the fixed part of its payload in one step; harmless on a shorter frame, because the buffer is longer than its data.
@@ -37,14 +37,16 @@ REPLY_AGE_S = 0.0005  # the main thread flushes between calls when the oldest un
 GUARD_PERIOD_S = 0.0035  # + REPLY_AGE_S + SWITCH_INTERVAL_S = 5 ms: what a finished reply waits behind a handler that keeps the main thread
 GUARD_IDLE_WAKES = 30   # the guard parks after about 100 ms without calls
 SWITCH_INTERVAL_S = 0.001
+LEAVE_S = 1.0           # how long a worker that ends by itself waits for STOP, handing calls back
+LEAVE_PERIOD_S = 0.001
 
 
 class Channel(object):
     """One connection to the engine. `pending` holds calls that nobody has started, as tuples
     (id, deadline_us, request_id, extension, event, flags); the event is str, or bytes if it is not UTF-8."""
 
-    __slots__ = ("sock", "pending", "out", "since", "current", "serial", "stopping", "init", "credit", "credit_id", "read_lock",
-                 "_send_lock", "_buffer", "_view", "_have", "_partial", "_parked", "_wake")
+    __slots__ = ("sock", "pending", "out", "since", "current", "serial", "stopping", "init", "credit", "credit_id", "end_status",
+                 "read_lock", "_send_lock", "_buffer", "_view", "_have", "_partial", "_parked", "_wake")
 
     def __init__(self, fd):
         self.sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
@@ -59,6 +61,7 @@ class Channel(object):
         self.init = None
         self.credit = 0
         self.credit_id = NO_CALL
+        self.end_status = 1     # what the process exits with when the engine is gone
         self.read_lock = _thread.allocate_lock()
         self._send_lock = _thread.allocate_lock()
         self._buffer = bytearray(BUFFER_BYTES + CALL_HEAD.size)
@@ -100,10 +103,11 @@ class Channel(object):
             try:
                 self.sock.sendall(data)
             except OSError:
-                os._exit(1)
+                os._exit(self.end_status)
 
-    def send_large(self, call_id, micros, data, is_error):
-        """Sends a reply of more than one frame from the main thread, waiting for credit where the engine has granted none."""
+    def send_large(self, call_id, micros, data, flags):
+        """Sends a reply of more than one frame from the main thread, waiting for credit where the engine has granted none.
+        ERROR goes into the first frame, LAST into the last."""
         view = memoryview(data)
         with self.read_lock:
             self.credit_id = call_id
@@ -115,10 +119,10 @@ class Channel(object):
             size = min(REPLY_PART_MAX, total - at, allowed)
             if at == 0:
                 size = min(size, REPLY_PART_MAX - U32.size)
-            more = MORE if at + size < total else 0
+            more = MORE if at + size < total else flags & LAST
             part = bytes(view[at:at + size])
             if at == 0:
-                self.put(REPLY, U32.pack(micros) + part, more | (ERROR if is_error else 0), 0, call_id)
+                self.put(REPLY, U32.pack(micros) + part, more | flags & ERROR, 0, call_id)
             else:
                 self.put(CHUNK, part, more, 0, call_id)
             at += size
@@ -138,6 +142,33 @@ class Channel(object):
                 self._unpark()
         return self.credit
 
+    def say_last(self, call_id, micros, data, flags, status):
+        """The reply after which the worker ends, with `status`. Calls that nobody has started go back, also those that
+        still come, until the engine says STOP or is gone, for LEAVE_S at most."""
+        self.end_status = status
+        self._hand_back()
+        self.send_large(call_id, micros, data, flags | LAST)
+        until = time.monotonic() + LEAVE_S
+        with self.read_lock:  # the guard reads nothing meanwhile
+            while True:
+                self._hand_back()
+                self.flush()
+                if self.stopping or time.monotonic() >= until:
+                    return
+                try:
+                    self._receive(_socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    time.sleep(LEAVE_PERIOD_S)
+                except OSError:
+                    os._exit(status)
+
+    def _hand_back(self):
+        try:
+            while True:
+                self.put(HANDBACK, b"", 0, 0, self.pending.popleft()[0])
+        except IndexError:
+            pass
+
     # ---- in
 
     def wait(self):
@@ -154,7 +185,7 @@ class Channel(object):
         have = self._have
         size = self.sock.recv_into(self._view[have:BUFFER_BYTES], 0, flags)
         if size == 0:
-            os._exit(1)  # the engine is gone
+            os._exit(self.end_status)  # the engine is gone
         end = have + size
         buffer = self._buffer
         view = self._view

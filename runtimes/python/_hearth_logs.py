@@ -10,6 +10,7 @@ LINE_MAX = 65536
 RATE, BURST = 1 << 20, 4 << 20  # bytes a second, bytes; INIT may say otherwise
 FLUSH_BYTES = 65536
 MARKER_PERIOD_S = 1.0
+MARKER_RESERVE = 1024  # bytes of the burst that only markers may use: a flood leaves room for its own marker
 PLAIN, ERROR_LEVEL = 0, 4
 
 
@@ -26,23 +27,24 @@ class LogSink(object):
     def configure(self, rate, burst):
         self._rate = max(1, rate)
         self._burst = max(1, burst)
+        self._reserve = min(MARKER_RESERVE, self._burst // 2)
         self._tokens = float(self._burst)
         self._at = time.monotonic()
         self.dropped = 0
         self._marked = -MARKER_PERIOD_S
 
     def line(self, data, level):
-        """Queues one line that ends in a newline."""
+        """Queues one line that ends in a newline, or a record of several."""
         if self.child is not None:
             self.child.write(data.decode("utf-8", "replace"))
             return
         with self.lock:
             size = len(data)
-            if not self._take(size):
+            if not self._take(size, self._reserve):
                 self.dropped += 1
                 return
-            if self.dropped:
-                self._mark_if_due()
+            if self.dropped and time.monotonic() - self._marked >= MARKER_PERIOD_S:
+                self._mark()
             call_id = self.channel.current
             put = self.channel.put
             if size > LINE_MAX:
@@ -66,26 +68,30 @@ class LogSink(object):
                 stream.finish_line()
         if self.dropped:
             with self.lock:
-                self._mark_if_due()
+                self._mark()
 
-    def _take(self, size):
+    def record(self, text, level):
+        """Queues text of several lines as one frame."""
+        self.line(text.encode("utf-8", "backslashreplace") + b"\n", level)
+
+    def _take(self, size, reserve):
         now = time.monotonic()
         tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
-        if tokens < size:
+        if tokens - size < reserve:
             self._tokens = tokens
             return False
         self._tokens = tokens - size
         return True
 
-    def _mark_if_due(self):
-        """One marker a period: a flood of markers would be a flood as well. What was dropped since waits for the next one."""
-        now = time.monotonic()
-        if now - self._marked < MARKER_PERIOD_S:
+    def _mark(self):
+        """Tells of dropped lines: once a period while a call goes on, and at its end. Markers are paid for as well; a count that
+        finds even the reserve used up waits for the end of the next call."""
+        text = "[hearth] %d log lines dropped\n" % self.dropped
+        if not self._take(len(text), 0):
             return
-        dropped, self.dropped = self.dropped, 0
-        self._marked = now
-        text = "[hearth] %d log lines dropped\n" % dropped
+        self.dropped = 0
+        self._marked = self._at
         self.channel.put(LOG, text.encode("ascii"), 0, PLAIN, self.channel.current)
 
 

@@ -89,6 +89,8 @@ class Worker(object):
             if stdout.partial or stderr.partial or sink.dropped:
                 sink.end_of_call()
             end = now()
+            if bits and self.exit_status is not None:
+                self.last_call(call_id, int((end - start) * 1000000) & 0xFFFFFFFF, data, bits)
             if len(data) <= small:
                 if not out:
                     channel.since = end
@@ -97,8 +99,6 @@ class Worker(object):
                 self.reply_large(call_id, int((end - start) * 1000000) & 0xFFFFFFFF, data, bits)
             channel.current = no_call
             self.running = None
-            if bits and self.exit_status is not None:
-                self.leave(self.exit_status)
             if end - start > max_age or end - channel.since > max_age:  # a slow function's next call may be slow as well
                 if out:
                     channel.flush()
@@ -119,6 +119,13 @@ class Worker(object):
                 "Response payload size exceeded maximum allowed payload size (%d bytes)." % calls.REPLY_MAX, (), self.running_text()))
         self.channel.send_large(call_id, micros, data, bits)
 
+    def last_call(self, call_id, micros, data, bits):
+        """Answers the call that ended the worker, sees that no other call is lost, and exits."""
+        self.channel.current = wire.NO_CALL
+        self.running = None
+        self.channel.say_last(call_id, micros, data, bits, self.exit_status)
+        self.leave(self.exit_status)
+
     def failure(self, error):
         """The reply for what came out of the handler: error JSON and the frame's flags."""
         request = self.running_text()
@@ -137,7 +144,7 @@ class Worker(object):
                                         % calls.Context.memory_limit_in_mb, stack, request)
         else:
             report = calls.exception_object(error, stack, request)
-        logs.write_lines(self.sink, calls.describe(report), logs.ERROR_LEVEL)
+        self.sink.record(calls.describe(report), logs.ERROR_LEVEL)
         return self.encode(report), wire.ERROR
 
     def unencodable(self, value, flags, error):
@@ -149,7 +156,7 @@ class Worker(object):
         if isinstance(error, (MemoryError, SystemExit)):
             return self.failure(error)
         report = calls.error_object("Runtime.MarshalError", "Unable to marshal response: %s" % error, (), self.running_text())
-        logs.write_lines(self.sink, calls.describe(report), logs.ERROR_LEVEL)
+        self.sink.record(calls.describe(report), logs.ERROR_LEVEL)
         return self.encode(report), wire.ERROR
 
     def set_trace(self, extension):
@@ -242,7 +249,7 @@ class Worker(object):
                 raise calls.LoadError(calls.error_object("Runtime.ImportModuleError", "Unable to enter the function's folder: %s" % error))
             handler = calls.load_handler(init.get("handler", ""))
         except calls.LoadError as error:
-            logs.write_lines(self.sink, calls.describe(error.report), logs.ERROR_LEVEL)
+            self.sink.record(calls.describe(error.report), logs.ERROR_LEVEL)
             self.sink.end_of_call()
             self.channel.put(wire.INIT_ERROR, self.encode(error.report))
             self.leave(1)

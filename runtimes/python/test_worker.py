@@ -9,7 +9,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "testing"))
 from conformance import ScriptConformance  # noqa: E402
-from fake_engine import HANDBACK, LOG, PING, PONG, RECALL, REPLY, FakeEngine, call, frame  # noqa: E402
+from fake_engine import ERROR, HANDBACK, LAST, MORE, PING, PONG, RECALL, REPLY, STOP, call, frame  # noqa: E402
 
 PYTHON = os.environ.get("HEARTH_TEST_PYTHON", "/usr/bin/python3")
 ROOT = HERE / "testdata"
@@ -60,9 +60,28 @@ class Worker(ScriptConformance, unittest.TestCase):
     def test_memory_error_ends_the_worker_after_its_reply(self):
         engine = self.ready()
         outcome = engine.run({"do": "memory"})
+        self.assertEqual(outcome.flags, [ERROR | LAST])
         self.assertEqual(outcome.value["errorType"], "Runtime.OutOfMemory")
         self.assertIn("128 MB", outcome.value["errorMessage"])
         self.assertEqual(engine.exit_status(), 1)
+
+    def test_a_last_reply_of_several_frames(self):
+        engine = self.ready()
+        engine.send(call({"do": "exit_at_length"}, 1) + call({"name": "world"}, 2))
+        self.assertEqual(engine.expect(HANDBACK).slot, 2)
+        outcome = engine.outcome(1)
+        self.assertEqual((outcome.flags[0], outcome.flags[-1]), (MORE | ERROR, LAST))
+        self.assertEqual(outcome.value["errorType"], "Runtime.ExitError")
+        engine.send(frame(STOP))
+        self.assertEqual(engine.exit_status(), 1)
+
+    def test_exit_functions_run_after_the_last_reply(self):
+        engine = self.ready()
+        engine.send(call({"do": "atexit"}, 1))
+        self.assertEqual(self.last_reply(engine, ())["errorType"], "Runtime.ExitError")
+        engine.send(frame(STOP))
+        self.assertEqual([one.payload for one in engine.until_gone()], [b"bye\n"])
+        self.assertEqual(engine.exit_status(), 0)
 
     def test_a_crash_ends_the_stream(self):
         engine = self.ready()

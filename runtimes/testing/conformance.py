@@ -5,7 +5,7 @@ import json
 import struct
 import time
 
-from fake_engine import (CHUNK, CREDIT, ERROR, HANDBACK, HELLO, INIT_ERROR, LOG, MORE, PING, PONG, RECALL, REPLY, STOP, TIMEOUT_S, FakeEngine,
+from fake_engine import (CHUNK, CREDIT, ERROR, HANDBACK, HELLO, INIT_ERROR, LAST, LOG, MORE, PING, PONG, RECALL, REPLY, STOP, TIMEOUT_S, FakeEngine,
                          REQUEST_ID, WorkerGone, call, frame, golden)
 
 HELLO_WORLD = b'{"message":"Hello world"}'
@@ -18,6 +18,11 @@ def masked(data):
 
 def raw(got):
     return struct.pack("<IBBHII", len(got.payload), got.kind, got.flags, got.aux, got.slot, got.generation) + got.payload
+
+
+def dropped_lines(text):
+    """What the markers in a log say together."""
+    return sum(int(line.split()[1]) for line in text.split("\n") if line.startswith("[hearth] "))
 
 
 class Conformance(object):
@@ -264,11 +269,16 @@ class Conformance(object):
         self.assertFalse(outcome.is_error)
         self.assertLess(len(outcome.text), 400000)
         self.assertGreater(len(outcome.text), 50000)
-        self.assertIn("log lines dropped\n", outcome.text)
-        time.sleep(1.1)  # markers come once a second
-        text = outcome.text + engine.run({"do": "log"}, 2).text
-        dropped = sum(int(line.split()[1]) for line in text.split("\n") if line.startswith("[hearth] "))
-        self.assertEqual(text.count("flood ") + dropped, 20000)
+        self.assertEqual(outcome.text.count("flood ") + dropped_lines(outcome.text), 20000)
+        self.assertTrue(outcome.logs[-1].payload.startswith(b"[hearth] "))  # the last count comes with the call, not with a later line
+
+    def test_each_call_tells_what_it_lost_while_there_is_room_for_markers(self):
+        engine = self.ready(log_rate=1, log_burst=2048)
+        engine.run({"do": "flood"})
+        self.assertEqual(dropped_lines(engine.run({"do": "log"}, 2).text), 2)
+        text = "".join(engine.run({"do": "log"}, slot).text for slot in range(3, 200))
+        self.assertLess(len(text), 1024)  # markers alone are a flood as well
+        self.assertGreater(text.count("dropped"), 5)
 
     def test_a_long_line_is_split(self):
         outcome = self.ready().run({"do": "longline"})
@@ -324,15 +334,78 @@ class ScriptConformance(Conformance):
         outcome = self.ready().run({"do": "partial"})
         self.assertEqual(sorted(log.payload for log in outcome.logs), [b"err\n", b"out\n"])
 
+    def last_reply(self, engine, waiting):
+        """Takes the reply after which the worker ends, and what came back: the calls of the slots `waiting`."""
+        frames = [engine.expect_any(REPLY, HANDBACK) for _ in range(1 + len(waiting))]
+        self.assertEqual(sorted(one.slot for one in frames if one.kind == HANDBACK), list(waiting))
+        reply = [one for one in frames if one.kind == REPLY][0]
+        self.assertEqual((reply.slot, reply.flags), (1, ERROR | LAST))
+        return json.loads(reply.payload[4:].decode())
+
     def test_exit_in_a_handler(self):
         engine = self.ready()
-        engine.send(call({"do": "exit"}, 1) + call({"name": "world"}, 2))
-        frames = [one for one in engine.until_gone() if one.kind != LOG]
-        self.assertEqual([(one.kind, one.slot) for one in frames], [(REPLY, 1)])
-        reply = frames[0]
-        self.assertTrue(reply.flags & ERROR)
-        self.assertEqual(json.loads(reply.payload[4:].decode())["errorType"], "Runtime.ExitError")
+        engine.send(call({"do": "exit"}, 1) + call({"name": "world"}, 2) + call({"name": "world"}, 3))
+        self.assertEqual(self.last_reply(engine, (2, 3))["errorType"], "Runtime.ExitError")
+        engine.send(frame(STOP))
         self.assertEqual(engine.exit_status(), 3)
+
+    def test_calls_that_come_after_the_last_reply_go_back(self):
+        engine = self.ready()
+        engine.send(call({"do": "exit"}, 1))
+        self.last_reply(engine, ())
+        engine.send(call({"do": "error"}, 2) + frame(RECALL, slot=2, generation=1) + frame(PING, aux=6))
+        self.assertEqual(engine.receive().slot, 2)
+        self.assertEqual(engine.receive().aux, 6)
+        engine.send(call(b'{"a":"', 4, flags=MORE) + frame(3, b"x" * 131072, MORE, 0, 4, 1) + frame(3, b'"}', 0, 0, 4, 1))
+        self.assertEqual(engine.receive().slot, 4)
+        sent = time.monotonic()
+        engine.send(call({"do": "error"}, 5) + frame(STOP))
+        self.assertEqual([(one.kind, one.slot) for one in engine.until_gone()], [(HANDBACK, 5)])
+        self.assertEqual(engine.exit_status(), 3)
+        self.assertLess(time.monotonic() - sent, 0.8)
+
+    def test_a_worker_that_leaves_does_not_wait_for_ever_for_stop(self):
+        engine = self.ready()
+        engine.send(call({"do": "exit"}, 1) + call({"name": "world"}, 2))
+        self.last_reply(engine, (2,))
+        self.assertEqual(engine.until_gone(), [])
+        self.assertEqual(engine.exit_status(), 3)
+
+    def test_a_worker_that_leaves_after_stop_does_not_wait(self):
+        engine = self.ready()
+        engine.send(call({"do": "exit"}, 1) + call({"name": "world"}, 2) + frame(STOP))
+        self.last_reply(engine, (2,))
+        sent = time.monotonic()
+        self.assertEqual(engine.exit_status(), 3)
+        self.assertLess(time.monotonic() - sent, 0.8)
+
+    def test_the_last_reply_comes_behind_a_flood_that_fills_the_socket(self):
+        engine = self.ready()
+        engine.send(call({"do": "flood_and_exit"}, 1) + call({"name": "world"}, 2))
+        time.sleep(0.3)
+        self.assertEqual(self.last_reply(engine, (2,))["errorType"], "Runtime.ExitError")
+        engine.sock.close()
+        self.assertEqual(engine.exit_status(), 3)
+
+    def test_an_error_is_in_the_log(self):
+        outcome = self.ready().run({"do": "error"})
+        self.assertEqual([log.aux for log in outcome.logs], [4])
+        self.assertTrue(outcome.text.startswith('[ERROR] %s: no "good"\n' % self.error_type), outcome.text)
+        self.assertIn(self.handler.split(".")[0] + ".", outcome.text)
+
+    def test_an_error_while_loading_is_in_the_log(self):
+        engine = self.worker()
+        engine.init(self.root, "nowhere.handler", wait=False)
+        log = engine.receive()
+        self.assertEqual((log.kind, log.aux, log.slot), (LOG, 4, 0))
+        self.assertTrue(log.payload.startswith(b"[ERROR] Runtime.ImportModuleError: "), log.payload)
+        engine.expect(INIT_ERROR)
+
+    def test_errors_in_the_log_are_within_its_rate(self):
+        engine = self.ready(log_rate=1, log_burst=3000)
+        text = "".join(engine.run({"do": "error"}, slot).text for slot in range(20))
+        self.assertLess(len(text), 3000)
+        self.assertEqual(text.count("[ERROR]") + dropped_lines(text), 20)
 
     def test_client_context_and_trace(self):
         extension = json.dumps({"clientContext": {"custom": {"k": "v"}}, "traceId": "Root=1", "arn": "arn:other"}).encode()

@@ -17,7 +17,8 @@ GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden_frames"
 HEADER = struct.Struct("<IBBHII")
 INIT, CALL, BODY, CANCEL, RECALL, PING, CREDIT, STOP = range(1, 9)
 HELLO, READY, INIT_ERROR, REPLY, CHUNK, PONG, HANDBACK, LOG = range(0x81, 0x89)
-MORE, ERROR, STREAM, HTTP = 1, 2, 4, 8
+MORE, ERROR, STREAM, HTTP, LAST = 1, 2, 4, 8, 16
+FLAGS = {REPLY: MORE | ERROR | STREAM | LAST, CHUNK: MORE | ERROR | LAST, LOG: MORE}  # what a worker may set
 TIMEOUT_S = 20.0  # for anything that must come; generous, because test machines are shared
 REQUEST_ID = bytes(range(16))
 
@@ -55,7 +56,7 @@ class FakeEngine(object):
         self.sock = ours
         self._read = b""
         self.credit = True  # grant what a large reply uses
-        self.violations = []
+        self.said_last = False
         self.process = subprocess.Popen(["/usr/bin/python3", "-I", "-S", "-c", ON_FD_3, str(theirs.fileno())] + command,
                                         pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env=environment or {"PATH": "/usr/bin:/bin", "LEFT_OVER": "1"})
@@ -99,7 +100,9 @@ class FakeEngine(object):
                 if len(self._read) >= HEADER.size + length:
                     payload = self._read[HEADER.size:HEADER.size + length]
                     self._read = self._read[HEADER.size + length:]
-                    return Frame(kind, flags, aux, slot, generation, payload, time.monotonic())
+                    got = Frame(kind, flags, aux, slot, generation, payload, time.monotonic())
+                    self._check(got)
+                    return got
             left = until - time.monotonic()
             if left <= 0 or not select.select([self.sock], [], [], left)[0]:
                 raise AssertionError("no frame within %.3f s; fd 2: %r" % (timeout_s, self.direct[2]))
@@ -111,6 +114,13 @@ class FakeEngine(object):
                 raise WorkerGone(self.direct[2].decode("utf-8", "replace"))
             self._read += data
 
+    def _check(self, got):
+        if got.flags & ~FLAGS.get(got.kind, 0) or got.flags & MORE and got.flags & LAST:
+            raise AssertionError("flags that do not belong there: %r" % (got,))
+        if self.said_last and got.kind not in (HANDBACK, PONG, LOG):
+            raise AssertionError("a frame after the last reply: %r" % (got,))
+        self.said_last = self.said_last or bool(got.flags & LAST)
+
     def silent_for(self, seconds):
         try:
             return self.receive(seconds) is None
@@ -119,12 +129,15 @@ class FakeEngine(object):
 
     def expect(self, kind, timeout_s=TIMEOUT_S):
         """The next frame that is not a LOG; it must be of this kind."""
+        return self.expect_any(kind, timeout_s=timeout_s)
+
+    def expect_any(self, *kinds, timeout_s=TIMEOUT_S):
         while True:
             got = self.receive(timeout_s)
-            if got.kind == kind:
+            if got.kind in kinds:
                 return got
             if got.kind != LOG:
-                raise AssertionError("wanted %#x, got %r" % (kind, got))
+                raise AssertionError("wanted %r, got %r" % (kinds, got))
 
     def init(self, root, handler, wait=True, **more):
         values = {"protocol": 1, "function": "hello", "version": "$LATEST", "revision": "ab" * 32,

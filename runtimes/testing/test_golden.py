@@ -24,6 +24,8 @@ class Golden(unittest.TestCase):
         deadline = 123456789012
         self.assertEqual(engine.call(b'{"name":"world"}', 7, 9, deadline_us=deadline), engine.golden("call"))
         self.assertEqual(engine.call(b"{}", 1, 2, extension=b'{"traceId":"Root=1"}', deadline_us=deadline), engine.golden("call_extension"))
+        no = b'{"errorMessage":"no","errorType":"ValueError","stackTrace":["line"]}'
+        self.assertEqual(engine.frame(engine.REPLY, struct.pack("<I", 42) + no, engine.LAST | engine.ERROR, 0, 7, 9), engine.golden("reply_last"))
         self.assertEqual(engine.frame(engine.PING, aux=513), engine.golden("ping"))
         self.assertEqual(engine.frame(engine.CREDIT, struct.pack("<I", 65536), slot=7, generation=9), engine.golden("credit"))
 

@@ -34,6 +34,10 @@ const kinds = {
   async exit() {
     process.exit(3);
   },
+  async flood_and_exit() {
+    await kinds.flood();
+    process.exit(3);
+  },
   async unserialisable() {
     const a = {};
     a.a = a;
@@ -54,6 +58,13 @@ const kinds = {
   async uncaught() {
     setTimeout(() => { throw new RangeError('thrown late'); }, 1);
     await later(1000);
+  },
+  async delayed() {
+    setTimeout(() => { throw new RangeError('thrown between calls'); }, 100);
+  },
+  async listener() {
+    process.on('exit', () => console.log('bye'));
+    process.exit(3);
   },
   async crash() {
     process.reallyExit(9);

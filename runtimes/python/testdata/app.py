@@ -64,6 +64,24 @@ def do_exit(event, context):
     sys.exit(3)
 
 
+def do_exit_at_length(event, context):
+    """Its stack trace is larger than a frame: frames that differ, of a file with a long name."""
+    names = {"sys": sys}
+    exec(compile("def f(n):\n  g(n - 1)\ndef g(n):\n  f(n) if n else sys.exit(1)", "x" * 2000, "exec"), names)
+    names["f"](40)
+
+
+def do_atexit(event, context):
+    import atexit
+    atexit.register(print, "bye")
+    sys.exit()
+
+
+def do_flood_and_exit(event, context):
+    do_flood(event, context)
+    sys.exit(3)
+
+
 def do_unserialisable(event, context):
     return {1, 2}
 
