@@ -122,8 +122,9 @@ Result<sandbox::SpawnerConfig> spawner_config(const Config& config,
   // In the order of the enum Runtime.
   HEARTH_TRY(add_runtime(out, "python3", path_of(Runtime::python3),
                          {"-I", "/var/runtime/python/bootstrap.py"}));
-  HEARTH_TRY(
-      add_runtime(out, "nodejs", path_of(Runtime::nodejs), {"/var/runtime/node/bootstrap.cjs"}));
+  HEARTH_TRY(add_runtime(out, "nodejs", path_of(Runtime::nodejs),
+                         {"--max-old-space-size={heap_mb}", "--max-semi-space-size={young_mb}",
+                          "/var/runtime/node/bootstrap.cjs"}));
   HEARTH_TRY(add_runtime(out, "native", "", {}));
   return out;
 }

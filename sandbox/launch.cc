@@ -100,9 +100,19 @@ Failure place_descriptors(Launch& l) {
   return {};
 }
 
+// What stands for a number in an interpreter's argument: the worker's memory, the part of it for a
+// heap (3/4), and the size of a young generation (1/32, 4 to 16).
+struct Placeholder {
+  const char* name;
+  unsigned long long mib;
+};
+
 // One argument of the interpreter, with what stands for something in it replaced.
 void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
-  constexpr const char* kMemory = "{memory_mb}";
+  const unsigned long long memory = l.memory_bytes >> 20;
+  const unsigned long long young = memory / 32 < 4 ? 4 : memory / 32 > 16 ? 16 : memory / 32;
+  const Placeholder placeholders[] = {
+      {"{memory_mb}", memory}, {"{heap_mb}", memory * 3 / 4}, {"{young_mb}", young}};
   const size_t runtime_length = strlen(kRuntimeDir);
   const char* prefix = "";
   if (!has_namespaces(l.config->mode) && strncmp(from, kRuntimeDir, runtime_length) == 0 &&
@@ -110,13 +120,14 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
     prefix = l.config->shim_dir;
     from += runtime_length;
   }
-  const char* at = strstr(from, kMemory);
-  if (at == nullptr) {
-    snprintf(to, room, "%s%s", prefix, from);
+  for (const Placeholder& p : placeholders) {
+    const char* at = strstr(from, p.name);
+    if (at == nullptr) continue;
+    snprintf(to, room, "%s%.*s%llu%s", prefix, static_cast<int>(at - from), from, p.mib,
+             at + strlen(p.name));
     return;
   }
-  snprintf(to, room, "%s%.*s%llu%s", prefix, static_cast<int>(at - from), from,
-           static_cast<unsigned long long>(l.memory_bytes >> 20), at + strlen(kMemory));
+  snprintf(to, room, "%s%s", prefix, from);
 }
 
 [[noreturn]] void exec_worker(const Launch& l) {

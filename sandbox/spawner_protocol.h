@@ -55,9 +55,10 @@ struct RuntimeEntry {
   char path[kPathMax];  // absolute path of the interpreter; empty = the function's own executable
                         // (kSpawn carries its entry) outside of /usr, the folder above its bin
                         // folder is mounted too; never below /tmp
-  uint8_t args_count;  // arguments behind argv[0]; "{memory_mb}" in one is replaced by the worker's
-                       // memory in MiB in the modes degraded and off, "/var/runtime/" at the start
-                       // of one becomes shim_dir
+  // Arguments behind argv[0]. In one, "{memory_mb}" is replaced by the worker's memory in MiB,
+  // "{heap_mb}" by 3/4 and "{young_mb}" by 1/32 of it (4 to 16). In the modes degraded and off,
+  // "/var/runtime/" at the start of one becomes shim_dir.
+  uint8_t args_count;
   char args[kArgsMax][128];
 };
 

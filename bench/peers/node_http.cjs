@@ -13,5 +13,4 @@ const server = http.createServer((request, response) => {
   });
 });
 
-server.keepAliveTimeout = 0;
 server.listen(Number(process.argv[2]), '127.0.0.1');

@@ -32,13 +32,13 @@ class ControlOnly final : public http::Handler {
     control_.on_request(connection, request);
   }
   void on_gone(ConnectionId connection) override { control_.on_gone(connection); }
-  std::string_view render_refusal(const http::Refusal& refusal, const http::RequestHead*,
-                                  std::string& body) override {
-    append_error_body(body, refusal.code, refusal.detail);
-    return "application/json";
+  void render_refusal(const http::Refusal& refusal, const http::RequestHead*,
+                      http::RefusalAnswer& answer) override {
+    render_error(answer, ids_.next(), refusal.code, refusal.detail);
   }
 
  private:
+  RequestIdSource ids_;
   ControlApi& control_;
 };
 

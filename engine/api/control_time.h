@@ -1,4 +1,4 @@
-// Points in time as the control plane's answers show them. Any thread.
+// Points in time as answers show them. Any thread.
 #pragma once
 #include <string>
 

@@ -25,7 +25,7 @@ std::string_view message_key(const ErrorInfo& error) {
 }
 
 // `out` has kBodyMax bytes.
-size_t write_body(char* out, const ErrorInfo& error, std::string_view detail, bool with_type) {
+size_t write_body(char* out, const ErrorInfo& error, std::string_view detail) {
   char* const begin = out;
   out = put(out, error.http_status < 500 ? R"({"Type":"User",")" : R"({"Type":"Service",")");
   out = put(out, message_key(error));
@@ -40,11 +40,21 @@ size_t write_body(char* out, const ErrorInfo& error, std::string_view detail, bo
     out = put(out, R"(,"Reason":")");
     out = put(put(out, error.name), "\"");
   }
-  if (with_type) {
-    out = put(out, R"(,"__type":")");
-    out = put(put(out, error.lambda_name), "\"");
-  }
   return static_cast<size_t>(put(out, "}") - begin);
+}
+
+constexpr size_t kHeadersMax = 4;
+static_assert(kHeadersMax <= http::RefusalAnswer::kHeadersMax);
+static_assert(RequestId::kTextSize <= sizeof http::RefusalAnswer::text);
+
+// `out` has room for kHeadersMax; returns how many there are.
+size_t write_headers(http::HeaderView* out, const ErrorInfo& error, std::string_view request_id) {
+  out[0] = {"X-Amzn-ErrorType", error.lambda_name};
+  out[1] = {"X-Amzn-RequestId", request_id};
+  out[2] = {"X-Hearth-Error", error.name};
+  const bool later = error.http_status == 429 || error.http_status == 503;
+  if (later) out[3] = {"Retry-After", "1"};
+  return later ? 4 : 3;
 }
 
 }  // namespace
@@ -53,22 +63,24 @@ void respond_error(Responder& responder, ConnectionId connection, const RequestI
                    Code code, std::string_view detail) {
   const ErrorInfo& error = info(code);
   char body[kBodyMax];
-  const size_t size = write_body(body, error, detail, false);
+  const size_t size = write_body(body, error, detail);
   char id[RequestId::kTextSize];
   request_id.write_text(id);
-  std::array<http::HeaderView, 4> headers{{{"X-Amzn-ErrorType", error.lambda_name},
-                                           {"X-Amzn-RequestId", {id, sizeof id}},
-                                           {"X-Hearth-Error", error.name},
-                                           {"Retry-After", "1"}}};
-  const bool later = error.http_status == 429 || error.http_status == 503;
-  responder.respond(connection,
-                    {error.http_status, "application/json", {headers.data(), later ? 4u : 3u}},
+  std::array<http::HeaderView, kHeadersMax> headers;
+  const size_t count = write_headers(headers.data(), error, {id, sizeof id});
+  responder.respond(connection, {error.http_status, "application/json", {headers.data(), count}},
                     {body, size});
 }
 
-void append_error_body(std::string& out, Code code, std::string_view detail) {
+void render_error(http::RefusalAnswer& answer, const RequestId& request_id, Code code,
+                  std::string_view detail) {
+  const ErrorInfo& error = info(code);
   char body[kBodyMax];
-  out.append(body, write_body(body, info(code), detail, true));
+  answer.body.assign(body, write_body(body, error, detail));
+  answer.content_type = "application/json";
+  request_id.write_text(answer.text.data());
+  answer.header_count =
+      write_headers(answer.headers.data(), error, {answer.text.data(), RequestId::kTextSize});
 }
 
 }  // namespace hearth::api

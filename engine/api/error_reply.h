@@ -1,7 +1,6 @@
 // What a refused request gets: the catalogue's status, Lambda's error shape. Used by both halves of
-// the API. Allocates nothing.
+// the API. Allocates nothing, but for render_error().
 #pragma once
-#include <string>
 #include <string_view>
 
 #include "api/responder.h"
@@ -18,8 +17,8 @@ namespace hearth::api {
 void respond_error(Responder& responder, ConnectionId connection, const RequestId& request_id,
                    Code code, std::string_view detail);
 
-// The same body for responses whose headers are not ours to write. The error's name is in it as
-// "__type", where AWS clients look next.
-void append_error_body(std::string& out, Code code, std::string_view detail);
+// The same answer for a request that the HTTP server itself refuses.
+void render_error(http::RefusalAnswer& answer, const RequestId& request_id, Code code,
+                  std::string_view detail);
 
 }  // namespace hearth::api

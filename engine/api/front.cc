@@ -24,7 +24,7 @@ Front::Front(Parts parts)
       control_(parts.control),
       readiness_(parts.readiness),
       calls_(parts.port, parts.limits.connections_max),
-      invoke_(parts.port, parts.buffers, calls_),
+      invoke_(parts.port, parts.buffers, parts.clock, calls_),
       function_url_(parts.port, parts.buffers, parts.clock, calls_) {}
 
 void Front::attach(Responder& responder) {
@@ -111,10 +111,9 @@ void Front::on_writable(ConnectionId connection) {
   if (control_ != nullptr) control_->on_writable(connection);
 }
 
-std::string_view Front::render_refusal(const http::Refusal& refusal,
-                                       const http::RequestHead* /*head*/, std::string& body) {
-  append_error_body(body, refusal.code, refusal.detail);
-  return "application/json";
+void Front::render_refusal(const http::Refusal& refusal, const http::RequestHead* /*head*/,
+                           http::RefusalAnswer& answer) {
+  render_error(answer, ids_.next(), refusal.code, refusal.detail);
 }
 
 void Front::on_readyz(ConnectionId connection) {

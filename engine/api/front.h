@@ -57,8 +57,8 @@ class Front final : public http::Handler {
   void on_request(ConnectionId connection, http::Request& request) override;
   void on_gone(ConnectionId connection) override;
   void on_writable(ConnectionId connection) override;
-  std::string_view render_refusal(const http::Refusal& refusal, const http::RequestHead* head,
-                                  std::string& body) override;
+  void render_refusal(const http::Refusal& refusal, const http::RequestHead* head,
+                      http::RefusalAnswer& answer) override;
 
   // Calls that wait for their outcome on behalf of a connection.
   uint32_t calls_in_flight() const { return calls_.in_flight(); }

@@ -110,14 +110,74 @@ TEST_CASE("a cross-site post is refused before its body") {
   REQUIRE(client.received.starts_with("HTTP/1.1 403 "));
 }
 
-TEST_CASE("a client that hangs up abandons its call") {
+TEST_CASE("what the server itself refuses has the headers of an error") {
+  struct Case {
+    std::string bytes;
+    std::string_view status;
+    std::string_view type;
+    std::string_view error;
+  };
+  const std::string head = "POST " + kInvoke + " HTTP/1.1\r\nHost: localhost\r\n";
+  const Case cases[] = {
+      {"nonsense\r\n", "505", "InvalidRequestContentException", "http_version"},
+      {"GET / HTTP/1.1\r\n\r\n", "400", "InvalidRequestContentException", "http_malformed"},
+      {head + "Expect: more\r\nContent-Length: 1\r\n\r\n", "417", "InvalidRequestContentException",
+       "expectation_failed"},
+      {head + "Content-Length: 1001\r\n\r\n", "413", "RequestTooLargeException", "body_too_large"},
+      {head + "A: " + std::string(70'000, 'a'), "431", "RequestTooLargeException",
+       "head_too_large"},
+      {"POST /x HTTP/1.1\r\nHost: evil.test\r\nContent-Length: 1\r\n\r\n", "421",
+       "MisdirectedRequestException", "host_not_allowed"},
+  };
   Wire wire;
-  http::RawClient client(wire.tcp_port);
-  client.send(post(kInvoke, "", "1"));
-  REQUIRE(wire.until([&] { return wire.port.calls.size() == 1; }));
-  client.reset();
-  REQUIRE(wire.until([&] { return wire.port.calls[0].abandoned; }));
-  REQUIRE(wire.front.calls_in_flight() == 0);
+  for (const Case& c : cases) {
+    INFO(c.error);
+    http::RawClient client(wire.tcp_port);
+    client.send(c.bytes);
+    REQUIRE(wire.receives(client, "\"Type\":\"User\""));
+    const std::string& got = client.received;
+    REQUIRE(got.starts_with("HTTP/1.1 " + std::string(c.status)));
+    REQUIRE(got.find("X-Amzn-ErrorType: " + std::string(c.type) + "\r\n") != std::string::npos);
+    REQUIRE(got.find("X-Hearth-Error: " + std::string(c.error) + "\r\n") != std::string::npos);
+    REQUIRE(got.find("X-Amzn-RequestId: ") != std::string::npos);
+  }
+  http::RawClient slow(wire.tcp_port);
+  slow.send("GET / HT");
+  REQUIRE(wire.until([&] { return wire.server->stats().bytes_in > 0; }));
+  for (int i = 0; i < 20; ++i) wire.loop->step(milliseconds(1));
+  wire.clock.advance(wire.limits.head_timeout + seconds(1));
+  REQUIRE(wire.receives(slow, "X-Hearth-Error: request_timeout\r\n"));
+  REQUIRE(slow.received.starts_with("HTTP/1.1 408 "));
+}
+
+TEST_CASE("a URL as target is judged by its host and not by the Host header") {
+  Wire wire;
+  const auto status_of = [&](std::string_view target, std::string_view host) {
+    http::RawClient client(wire.tcp_port);
+    client.send("GET " + std::string(target) + " HTTP/1.1\r\nHost: " + std::string(host) +
+                "\r\n\r\n");
+    REQUIRE(wire.receives(client, "\r\n\r\n"));
+    return client.received.substr(9, 3);
+  };
+  REQUIRE(status_of("http://evil.test/healthz", "localhost") == "421");
+  REQUIRE(status_of("HTTP://evil.test?/healthz", "localhost") == "421");
+  REQUIRE(status_of("http://localhost:1/healthz", "evil.test") == "200");
+  REQUIRE(status_of("http://localhost@evil.test/healthz", "localhost") == "400");
+  REQUIRE(status_of("https://localhost/healthz", "localhost") == "400");
+  REQUIRE(status_of("//localhost/healthz", "localhost") == "404");
+  REQUIRE(status_of("/healthz", "evil.test") == "421");
+}
+
+TEST_CASE("a client that hangs up abandons its call") {
+  for (const bool by_reset : {true, false}) {
+    Wire wire;
+    http::RawClient client(wire.tcp_port);
+    client.send(post(kInvoke, "", "1"));
+    REQUIRE(wire.until([&] { return wire.port.calls.size() == 1; }));
+    by_reset ? client.reset() : client.close();
+    REQUIRE(wire.until([&] { return wire.port.calls[0].abandoned; }));
+    REQUIRE(wire.front.calls_in_flight() == 0);
+  }
 }
 
 TEST_CASE("a refused call keeps the connection for the next one") {

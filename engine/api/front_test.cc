@@ -59,13 +59,27 @@ TEST_CASE("a body behind a refused head is not read") {
   REQUIRE(rig.decision.refuse_code == Code::route_unknown);
   REQUIRE_FALSE(rig.send(TestRequest("POST", "/healthz").body("x")));
   REQUIRE(rig.decision.refuse_code == Code::method_not_allowed);
-  std::string body;
-  REQUIRE(rig.front.render_refusal({Code::body_too_large, "6291456 bytes"}, nullptr, body) ==
-          "application/json");
-  REQUIRE(json::parse(body) ==
+}
+
+TEST_CASE("what the server refuses looks like every other error") {
+  Rig rig;
+  http::RefusalAnswer answer;
+  rig.front.render_refusal({Code::body_too_large, "6291456 bytes"}, nullptr, answer);
+  REQUIRE(json::parse(answer.body) ==
           json{{"Type", "User"},
-               {"message", "the request's body is larger than this path takes: 6291456 bytes"},
-               {"__type", "RequestTooLargeException"}});
+               {"message", "the request's body is larger than this path takes: 6291456 bytes"}});
+  REQUIRE(answer.content_type == "application/json");
+  REQUIRE(answer.header_count == 3);
+  REQUIRE(answer.headers[0].name == "X-Amzn-ErrorType");
+  REQUIRE(answer.headers[0].value == "RequestTooLargeException");
+  REQUIRE(answer.headers[1].name == "X-Amzn-RequestId");
+  REQUIRE(answer.headers[1].value.size() == RequestId::kTextSize);
+  REQUIRE(answer.headers[2].value == "body_too_large");
+  const std::string first(answer.headers[1].value);
+  rig.front.render_refusal({Code::too_many_connections, {}}, nullptr, answer);
+  REQUIRE(answer.header_count == 4);
+  REQUIRE(answer.headers[3].name == "Retry-After");
+  REQUIRE(answer.headers[1].value != first);
 }
 
 TEST_CASE("pages in a browser reach functions but neither invoke nor metrics") {
@@ -217,6 +231,31 @@ TEST_CASE("what a function does wrong is 502 or 504 with the cause named") {
           }) == text(502, "function_failed"));
 }
 
+TEST_CASE("what is the platform's fault is never told as the function's") {
+  for (const Code code : {Code::worker_start_failed, Code::spawner_lost, Code::internal,
+                          Code::io_failed, Code::sandbox_unavailable, Code::shutting_down}) {
+    for (const bool url : {false, true}) {
+      for (const auto kind : {Outcome::Kind::platform_error, Outcome::Kind::function_error}) {
+        INFO(name(code));
+        Rig rig;
+        rig.send(url ? TestRequest("GET", "/fn/hello") : TestRequest("POST", kInvoke));
+        Outcome outcome;
+        outcome.kind = kind;
+        outcome.code = code;
+        outcome.detail = "why";
+        outcome.payload = "{}";
+        rig.port.finish(outcome);
+        REQUIRE(rig.responder.status == info(code).http_status);
+        REQUIRE(rig.responder.status >= 500);
+        REQUIRE(rig.responder.header("X-Amzn-ErrorType") == "ServiceException");
+        REQUIRE(rig.responder.header("X-Hearth-Error") == name(code));
+        REQUIRE(rig.responder.header("X-Amz-Function-Error") == "(none)");
+        REQUIRE(json::parse(rig.responder.body)["Type"] == "Service");
+      }
+    }
+  }
+}
+
 TEST_CASE("what the platform refuses keeps its status on a function url") {
   Rig rig;
   rig.port.refuse = Code::calls_full;
@@ -228,6 +267,11 @@ TEST_CASE("what the platform refuses keeps its status on a function url") {
   rig.port.fail(Code::shutting_down);
   REQUIRE(rig.responder.status == 503);
   REQUIRE(rig.responder.header("Retry-After") == "1");
+  for (const char* target :
+       {"/fn/hell%6f", "/fn/hello%2Fx", "/fn/hello%00", "/fn/", "/fn//hello", "/fn/../metrics"}) {
+    rig.send(TestRequest("GET", target));
+    REQUIRE(rig.responder.header("X-Hearth-Error") == "function_unknown");
+  }
   rig.send(TestRequest("GET", "/fn/nobody"));
   REQUIRE(rig.responder.status == 404);
   REQUIRE(rig.responder.header("X-Hearth-Error") == "function_unknown");

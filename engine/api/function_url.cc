@@ -47,7 +47,7 @@ void FunctionUrl::on_request(ConnectionId connection, http::Request& request, co
 
 void FunctionUrl::on_done(ConnectionId connection, const CallInfo& info, const Outcome& outcome) {
   if (outcome.kind == Outcome::Kind::reply) return answer(connection, info, outcome);
-  if (outcome.kind == Outcome::Kind::platform_error && !is_function_error(outcome.code)) {
+  if (!is_function_error(outcome)) {
     return respond_error(*responder_, connection, outcome.request_id, outcome.code, outcome.detail);
   }
   answer_failure(connection, outcome.request_id, outcome.code, {});

@@ -33,6 +33,12 @@ bool is_loopback_v4(std::string_view name) {
   }
 }
 
+// Nothing else stands in a name. It goes into links, so that a "*." rule must not let more pass.
+bool is_name_char(char c) {
+  return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' || c == '_' ||
+         c == '.';
+}
+
 bool is_port(std::string_view text) {
   return text.size() <= 5 && std::all_of(text.begin(), text.end(), is_digit);
 }
@@ -55,6 +61,13 @@ std::string_view host_name(std::string_view host) {
   return name;
 }
 
+std::string_view host_port(std::string_view host) {
+  const size_t colon = host.rfind(':');
+  if (colon == std::string_view::npos || host_name(host).empty()) return {};
+  const std::string_view port = host.substr(colon + 1);
+  return is_port(port) ? port : std::string_view();  // not so: the colon stands in an IPv6 literal
+}
+
 std::string_view localhost_label(std::string_view name) {
   if (!ends_with_ignoring_case(name, kDotLocalhost)) return {};
   return name.substr(0, name.size() - kDotLocalhost.size());
@@ -75,6 +88,7 @@ bool Guard::host_allowed(std::string_view host) const {
   if (name.empty()) return false;
   if (is_loopback_v4(name) || name == "[::1]" || http::equals_ignoring_case(name, kLocalhost))
     return true;
+  if (!std::all_of(name.begin(), name.end(), is_name_char)) return false;
   if (!localhost_label(name).empty()) return true;
   const auto same = [&](const std::string& allowed) {
     return http::equals_ignoring_case(name, allowed);

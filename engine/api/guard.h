@@ -14,6 +14,9 @@ namespace hearth::api {
 // "hello.localhost". Empty: not the shape of a host.
 std::string_view host_name(std::string_view host);
 
+// The port that a Host header names: digits, or empty when it names none.
+std::string_view host_port(std::string_view host);
+
 // The label before ".localhost" of a name as host_name() gives it; empty when it is no such name.
 std::string_view localhost_label(std::string_view name);
 

@@ -7,6 +7,7 @@
 
 using hearth::api::Guard;
 using hearth::api::host_name;
+using hearth::api::host_port;
 using hearth::api::localhost_label;
 using hearth::http::HeaderView;
 using hearth::http::RequestHead;
@@ -42,7 +43,12 @@ TEST_CASE("other hosts are refused, those that look like ours too") {
                            "localhost:8a",
                            "localhost:123456",
                            "user@localhost",
-                           "127.0.0.1:4327/x"}) {
+                           "127.0.0.1:4327/x",
+                           "localhost, evil.test",
+                           "evil.test/.localhost",
+                           "evil.test#.localhost",
+                           "[::ffff:127.0.0.1]",
+                           "[::1]evil.test"}) {
     INFO(host);
     REQUIRE_FALSE(guard.host_allowed(host));
   }
@@ -57,6 +63,16 @@ TEST_CASE("allowed hosts match exactly or below a star") {
   REQUIRE_FALSE(guard.host_allowed("example.test"));
   REQUIRE_FALSE(guard.host_allowed(".example.test"));
   REQUIRE_FALSE(guard.host_allowed("evilexample.test"));
+  REQUIRE_FALSE(guard.host_allowed("evil.test/.example.test"));
+  REQUIRE_FALSE(guard.host_allowed("a\"b.example.test"));
+  REQUIRE_FALSE(guard.host_allowed("\xFF.example.test"));
+}
+
+TEST_CASE("a port is what stands behind the name of a host") {
+  REQUIRE(host_port("localhost:4327") == "4327");
+  REQUIRE(host_port("[::1]:80") == "80");
+  for (const char* host : {"", "localhost", "localhost:", "[::1]", "localhost:8a", "a:1:2"})
+    REQUIRE(host_port(host).empty());
 }
 
 TEST_CASE("a localhost label is what stands before the suffix") {
@@ -78,6 +94,9 @@ TEST_CASE("browser pages are recognised by origin and fetch metadata") {
   REQUIRE(from_page({"Origin", ""}));
   REQUIRE(from_page({"Sec-Fetch-Site", "cross-site"}));
   REQUIRE(from_page({"sec-fetch-site", "same-origin"}));
+  REQUIRE(from_page({"SEC-FETCH-SITE", "Same-Site"}));
+  REQUIRE(from_page({"Sec-Fetch-Site", "none, cross-site"}));
+  REQUIRE(from_page({"Sec-Fetch-Site", ""}));
   REQUIRE_FALSE(from_page({"Sec-Fetch-Site", "none"}));
   REQUIRE_FALSE(from_page({"Accept", "text/html"}));
 }

@@ -62,54 +62,123 @@ void write_cookies(ByteWriter& out, std::span<const HeaderView> headers) {
   if (!first) out.raw("]");
 }
 
+bool is_forwarded_for(const HeaderView& header) {
+  return header.name.size() == 15 && http::equals_ignoring_case(header.name, "x-forwarded-for");
+}
+
+// Headers that the event has elsewhere, or of which it has the engine's own.
+bool is_replaced(const HeaderView& header) {
+  switch (header.name.size()) {
+    case 6:
+      return is_cookie(header);
+    case 15:
+      return is_forwarded_for(header);
+    case 16:
+      return http::equals_ignoring_case(header.name, "x-forwarded-port");
+    case 17:
+      return http::equals_ignoring_case(header.name, "x-forwarded-proto");
+    default:
+      return false;
+  }
+}
+
+// The client's address stands behind what the proxies before it have told.
+void write_forwarded(ByteWriter& out, const http::Request& request) {
+  out.raw(R"("x-forwarded-for":")");
+  for (const HeaderView& header : request.headers) {
+    if (!is_forwarded_for(header) || header.value.empty()) continue;
+    out.escaped(header.value);
+    out.raw(", ");
+  }
+  out.escaped(request.peer);
+  out.raw(R"(","x-forwarded-proto":"http","x-forwarded-port":")");
+  const std::string_view port = host_port(request.host);
+  out.raw(port.empty() ? "80" : port);
+  out.raw("\"");
+}
+
+// Tells long names apart without comparing each with each, which a client could make expensive. The
+// start value is random, so that names of one hash can't be prepared.
+class NameHash {
+ public:
+  explicit NameHash(const RequestId& seed) { std::memcpy(&hash_, seed.bytes.data(), sizeof hash_); }
+  void add(char c) {
+    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+    hash_ = (hash_ ^ static_cast<unsigned char>(lower)) * 0x9E3779B97F4A7C15u;
+  }
+  uint32_t value() const { return static_cast<uint32_t>(hash_ >> 32); }
+
+ private:
+  uint64_t hash_ = 0;
+};
+
 // Headers of one name become one member, where the first of them stands. The number of headers is
 // limited by the server.
-void write_headers(ByteWriter& out, std::span<const HeaderView> headers) {
+void write_headers(ByteWriter& out, const http::Request& request, const RequestId& seed) {
+  constexpr size_t kHashesMax = 1'024;  // what is behind them is compared by name alone
+  const std::span<const HeaderView> headers = request.headers;
+  std::array<uint32_t, kHashesMax> hashes;
+  const size_t hashed = std::min(headers.size(), kHashesMax);
+  for (size_t i = 0; i < hashed; ++i) {
+    NameHash hash(seed);
+    for (const char c : headers[i].name) hash.add(c);
+    hashes[i] = hash.value();
+  }
+  const auto same = [&](size_t i, size_t j) {
+    if (i < hashed && j < hashed && hashes[i] != hashes[j]) return false;
+    return same_name(headers[i], headers[j]);
+  };
   out.raw(R"(,"headers":{)");
-  bool first = true;
   for (size_t i = 0; i < headers.size(); ++i) {
-    if (is_cookie(headers[i])) continue;
-    const auto same = [&](const HeaderView& other) { return same_name(other, headers[i]); };
-    if (std::any_of(headers.begin(), headers.begin() + static_cast<ptrdiff_t>(i), same)) continue;
-    out.raw(first ? "\"" : ",\"");
-    first = false;
+    if (is_replaced(headers[i])) continue;
+    size_t earlier = 0;
+    while (earlier < i && !same(earlier, i)) ++earlier;
+    if (earlier < i) continue;
+    out.raw("\"");
     write_lower(out, headers[i].name);
     out.raw("\":\"");
     out.escaped(headers[i].value);
     for (size_t j = i + 1; j < headers.size(); ++j) {
-      if (!same(headers[j])) continue;
+      if (!same(i, j)) continue;
       out.raw(",");
       out.escaped(headers[j].value);
     }
-    out.raw("\"");
+    out.raw("\",");
   }
+  write_forwarded(out, request);
   out.raw("}");
 }
 
 // False: too many pairs.
-bool write_query(ByteWriter& out, std::string_view query) {
+bool write_query(ByteWriter& out, std::string_view query, const RequestId& seed) {
   std::array<QueryPair, kQueryParametersMax> pairs;
+  std::array<uint32_t, kQueryParametersMax> hashes;
   size_t count = 0;
   QueryPair pair;
   while (next_query_pair(query, pair)) {
     if (count == pairs.size()) return false;
+    NameHash hash(seed);
+    for (size_t at = 0; at < pair.key.size();) hash.add(percent_next(pair.key, at, Plus::space));
+    hashes[count] = hash.value();
     pairs[count++] = pair;
   }
   if (count == 0) return true;
   out.raw(R"(,"queryStringParameters":{)");
   bool first = true;
   for (size_t i = 0; i < count; ++i) {
-    const auto same = [&](const QueryPair& other) {
-      return percent_equal(other.key, pairs[i].key, Plus::space);
+    const auto same = [&](size_t j) {
+      return hashes[i] == hashes[j] && percent_equal(pairs[i].key, pairs[j].key, Plus::space);
     };
-    if (std::any_of(pairs.begin(), pairs.begin() + i, same)) continue;
+    size_t earlier = 0;
+    while (earlier < i && !same(earlier)) ++earlier;
+    if (earlier < i) continue;
     out.raw(first ? "\"" : ",\"");
     first = false;
     write_decoded(out, pairs[i].key);
     out.raw("\":\"");
     write_decoded(out, pairs[i].value);
     for (size_t j = i + 1; j < count; ++j) {
-      if (!same(pairs[j])) continue;
+      if (!same(j)) continue;
       out.raw(",");
       write_decoded(out, pairs[j].value);
     }
@@ -229,8 +298,8 @@ Result<Buffer> HttpEventWriter::write(const HttpEventSource& source) {
   out.escaped(request.query);
   out.raw("\"");
   write_cookies(out, request.headers);
-  write_headers(out, request.headers);
-  if (!request.query.empty() && !write_query(out, request.query)) {
+  write_headers(out, request, source.request_id);
+  if (!request.query.empty() && !write_query(out, request.query, source.request_id)) {
     return Error{Code::invalid_parameter, "the query has more than 256 parameters"};
   }
   write_context(out, source, time_text(epoch_ms / 1000), epoch_ms);

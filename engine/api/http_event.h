@@ -29,7 +29,9 @@ class HttpEventWriter {
 
   // The event's JSON, always valid: bytes that are not UTF-8 become U+FFFD outside of the body.
   // rawPath and rawQueryString are as sent. Absent parts (cookies, queryStringParameters, body) are
-  // left out, as API Gateway does; Cookie headers are in `cookies` only. The body is text when its
+  // left out, as API Gateway does; Cookie headers are in `cookies` only. x-forwarded-for is the
+  // client's own with its address behind; x-forwarded-proto (http) and x-forwarded-port (the
+  // Host's, or 80) replace the client's. The body is text when its
   // content type is one of text (text/*, JSON, XML, JavaScript, forms) or missing, and it is valid
   // UTF-8; else base64. Errors: buffers_full; invalid_parameter when the query has more than
   // kQueryParametersMax pairs.

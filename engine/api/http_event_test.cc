@@ -41,7 +41,8 @@ TEST_CASE("an event has exactly these bytes") {
   REQUIRE(
       events.text(request, "/a%20b") ==
       R"({"version":"2.0","routeKey":"$default","rawPath":"/a%20b","rawQueryString":"k=1&k=2&z=%2B+x","cookies":["a=b","c=d"],)"
-      R"("headers":{"host":"localhost:4327","user-agent":"curl/8","content-type":"application/json"},)"
+      R"("headers":{"host":"localhost:4327","user-agent":"curl/8","content-type":"application/json",)"
+      R"("x-forwarded-for":"127.0.0.1","x-forwarded-proto":"http","x-forwarded-port":"4327"},)"
       R"("queryStringParameters":{"k":"1,2","z":"+ x"},)"
       R"("requestContext":{"accountId":"anonymous","apiId":"hello","domainName":"localhost","domainPrefix":"hello",)"
       R"("http":{"method":"POST","path":"/a%20b","protocol":"HTTP/1.1","sourceIp":"127.0.0.1","userAgent":"curl/8"},)"
@@ -72,7 +73,50 @@ TEST_CASE("headers of one name are joined in lower case") {
   const json event = events.parsed(request);
   REQUIRE(event["headers"] == json{{"host", "localhost:4327"},
                                    {"x-a", "1,2, 3,\"q\"\t\xEF\xBF\xBD"},
-                                   {"accept", "*/*"}});
+                                   {"accept", "*/*"},
+                                   {"x-forwarded-for", "127.0.0.1"},
+                                   {"x-forwarded-proto", "http"},
+                                   {"x-forwarded-port", "4327"}});
+}
+
+TEST_CASE("the client's address goes behind what proxies told, and the rest is ours") {
+  Events events;
+  TestRequest request("GET", "/fn/hello");
+  request.header("X-Forwarded-For", "10.0.0.1, 10.0.0.2")
+      .header("x-forwarded-for", "\"10.0.0.3")
+      .header("X-Forwarded-For", "")
+      .header("X-FORWARDED-PROTO", "https")
+      .header("x-forwarded-port", "443")
+      .header("x-forwarded-host", "a.test")
+      .header("Host", "hello.localhost");
+  const json event = events.parsed(request);
+  REQUIRE(event["headers"] == json{{"host", "hello.localhost"},
+                                   {"x-forwarded-host", "a.test"},
+                                   {"x-forwarded-for", "10.0.0.1, 10.0.0.2, \"10.0.0.3, 127.0.0.1"},
+                                   {"x-forwarded-proto", "http"},
+                                   {"x-forwarded-port", "80"}});
+}
+
+TEST_CASE("many long names that differ in one place are told apart") {
+  Events events;
+  TestRequest request("GET", "/fn/hello");
+  std::string query = "/fn/hello?";
+  TestRequest* const r = &request;
+  for (int i = 0; i < 1'100; ++i) {
+    const std::string name = std::string(20, 'n') + std::to_string(i % 1'050) + "-end";
+    r->header(i < 1'050 ? name : "N" + name.substr(1), std::to_string(i));
+  }
+  const json headers = events.parsed(request)["headers"];
+  REQUIRE(headers.size() == 1'050 + 4);
+  REQUIRE(headers[std::string(20, 'n') + "7-end"] == "7,1057");
+  REQUIRE(headers[std::string(20, 'n') + "1049-end"] == "1049");
+  for (int i = 0; i < 256; ++i)
+    query +=
+        "%6e" + std::string(200, 'n') + std::to_string(i % 200) + "=" + std::to_string(i) + "&";
+  TestRequest asked("GET", query);
+  const json pairs = events.parsed(asked)["queryStringParameters"];
+  REQUIRE(pairs.size() == 200);
+  REQUIRE(pairs[std::string(201, 'n') + "3"] == "3,203");
 }
 
 TEST_CASE("cookies of several headers are one list and no header") {

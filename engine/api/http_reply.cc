@@ -18,11 +18,11 @@ Error invalid(const char* what) { return Error{Code::reply_invalid, what}; }
 
 // Connection management, framing, and what the engine itself writes: never a function's to say.
 bool is_reserved(std::string_view name) {
-  static constexpr std::string_view kReserved[] = {"content-length",   "transfer-encoding",
-                                                   "connection",       "keep-alive",
-                                                   "proxy-connection", "te",
-                                                   "trailer",          "upgrade",
-                                                   "x-amzn-requestid", "date"};
+  static constexpr std::string_view kReserved[] = {
+      "content-length", "transfer-encoding", "connection",
+      "keep-alive",     "proxy-connection",  "te",
+      "trailer",        "upgrade",           "x-amzn-requestid",
+      "date",           "x-hearth-error",    "x-hearth-detail"};
   for (const std::string_view reserved : kReserved) {
     if (http::equals_ignoring_case(name, reserved)) return true;
   }

@@ -110,7 +110,8 @@ TEST_CASE("a body that is no string is sent as its json text") {
 TEST_CASE("headers that belong to the server are dropped") {
   const Read read(
       R"({"statusCode":200,"headers":{"Content-Length":"5","transfer-encoding":"chunked","Connection":"close",)"
-      R"("Keep-Alive":"x","Upgrade":"h2c","Trailer":"x","TE":"x","Date":"x","X-Amzn-RequestId":"mine","X-Ok":"1"}})");
+      R"("Keep-Alive":"x","Upgrade":"h2c","Trailer":"x","TE":"x","Date":"x","X-Amzn-RequestId":"mine",)"
+      R"("x-hearth-ERROR":"internal","X-Hearth-Detail":"x","X-Ok":"1"}})");
   REQUIRE(read.valid);
   REQUIRE(read.headers() == "X-Ok: 1\n");
 }

@@ -49,7 +49,7 @@ bool query_qualifier(std::string_view query, std::array<char, 160>& text,
                      std::string_view& qualifier) {
   QueryPair pair;
   while (next_query_pair(query, pair)) {
-    if (pair.key != "Qualifier") continue;
+    if (!percent_equal(pair.key, "Qualifier", Plus::space)) continue;
     if (pair.value.size() > text.size()) return false;
     qualifier = {text.data(), percent_decode(text.data(), pair.value, Plus::space)};
   }
@@ -67,6 +67,27 @@ Status check_qualifier(std::string_view in_path, std::string_view query) {
   }
   if (short_enough && is_latest(in_path) && is_latest(in_query)) return ok();
   return Error{Code::version_unknown, "only $LATEST exists so far"};
+}
+
+// END and REPORT, to `out`, which has kReportMax bytes of room. Returns the end.
+constexpr size_t kReportMax = 400;  // two ids and eight numbers between 150 bytes of text
+char* write_report(char* out, const Outcome& outcome, std::string_view id) {
+  const bool has_spec = outcome.spec != nullptr && *outcome.spec != nullptr;
+  const uint64_t memory_mb = has_spec ? (*outcome.spec)->memory_bytes >> 20 : 0;
+  char* p = fmt::format_to(out, "END RequestId: {}\nREPORT RequestId: {}\t", id, id);
+  p = fmt::format_to(p, "Duration: {}.{:02} ms\tBilled Duration: {} ms\t", outcome.exec_us / 1000,
+                     outcome.exec_us / 10 % 100, (uint64_t{outcome.exec_us} + 999) / 1000);
+  p = fmt::format_to(p, "Memory Size: {} MB\t", memory_mb);
+  if (outcome.memory_max_bytes > 0) {
+    p = fmt::format_to(p, "Max Memory Used: {} MB\t",
+                       (outcome.memory_max_bytes + (1u << 20) - 1) >> 20);
+  }
+  if (outcome.cold) {
+    p = fmt::format_to(p, "Init Duration: {}.{:02} ms\t", outcome.init_us / 1000,
+                       outcome.init_us / 10 % 100);
+  }
+  *p++ = '\n';
+  return p;
 }
 
 }  // namespace
@@ -101,29 +122,18 @@ Status Extension::build(std::string_view client_context_base64, std::string_view
   return ok();
 }
 
-size_t write_log_result(std::array<char, kLogTailMax>& out, const Outcome& outcome) {
+size_t write_log_result(std::array<char, kLogTailMax>& out, const Outcome& outcome, WallTime now) {
   char id[RequestId::kTextSize];
   outcome.request_id.write_text(id);
   const std::string_view id_text(id, sizeof id);
   char begin[96];
-  char end[400];  // two ids and seven numbers of at most 20 digits between 150 bytes of text
   const size_t begin_size =
       fmt::format_to_n(begin, sizeof begin, "START RequestId: {} Version: $LATEST\n", id_text).size;
-  const bool has_spec = outcome.spec != nullptr && *outcome.spec != nullptr;
-  const uint64_t memory_mb = has_spec ? (*outcome.spec)->memory_bytes >> 20 : 0;
-  const std::string_view break_line =
-      outcome.log_tail.empty() || outcome.log_tail.ends_with('\n') ? "" : "\n";
-  char* p = fmt::format_to(end, "{}END RequestId: {}\nREPORT RequestId: {}\t", break_line, id_text,
-                           id_text);
-  p = fmt::format_to(p, "Duration: {}.{:02} ms\tBilled Duration: {} ms\t", outcome.exec_us / 1000,
-                     outcome.exec_us / 10 % 100, (uint64_t{outcome.exec_us} + 999) / 1000);
-  p = fmt::format_to(p, "Memory Size: {} MB\tMax Memory Used: {} MB\t", memory_mb,
-                     (outcome.memory_max_bytes + (1u << 20) - 1) >> 20);
-  if (outcome.cold) {
-    p = fmt::format_to(p, "Init Duration: {}.{:02} ms\t", outcome.init_us / 1000,
-                       outcome.init_us / 10 % 100);
-  }
-  *p++ = '\n';
+  char end[1 + kFailureLinesMax + kReportMax];
+  char* p = end;
+  if (!outcome.log_tail.empty() && !outcome.log_tail.ends_with('\n')) *p++ = '\n';
+  p += write_failure_lines(p, outcome, now);
+  p = write_report(p, outcome, id_text);
   const auto end_size = static_cast<size_t>(p - end);
   // What is cut off is the beginning: START first, then the log's oldest bytes.
   const size_t log_size = std::min(outcome.log_tail.size(), out.size() - end_size);
@@ -201,13 +211,13 @@ void InvokeApi::on_request(ConnectionId connection, http::Request& request,
 }
 
 void InvokeApi::on_done(ConnectionId connection, const CallInfo& info, const Outcome& outcome) {
-  if (outcome.kind != Outcome::Kind::platform_error) {
-    return answer(connection, info, outcome, outcome.kind == Outcome::Kind::function_error,
-                  outcome.payload);
-  }
-  if (!is_function_error(outcome.code)) {
+  if (outcome.kind == Outcome::Kind::reply)
+    return answer(connection, info, outcome, false, outcome.payload);
+  if (!is_function_error(outcome)) {
     return respond_error(*responder_, connection, outcome.request_id, outcome.code, outcome.detail);
   }
+  if (outcome.kind == Outcome::Kind::function_error)
+    return answer(connection, info, outcome, true, outcome.payload);
   const Buffer body = write_function_error(buffers_, outcome);
   if (!body)
     return respond_error(*responder_, connection, outcome.request_id, Code::buffers_full, {});
@@ -230,7 +240,7 @@ void InvokeApi::answer(ConnectionId connection, const CallInfo& info, const Outc
     return;
   }
   std::array<char, kLogTailMax> tail;
-  const size_t tail_size = write_log_result(tail, outcome);
+  const size_t tail_size = write_log_result(tail, outcome, clock_.wall());
   char encoded[base64_encoded_size(kLogTailMax)];
   const char* const end = base64_encode(encoded, {tail.data(), tail_size});
   headers[count++] = {"X-Amz-Log-Result", {encoded, static_cast<size_t>(end - encoded)}};

@@ -29,15 +29,16 @@ struct Extension {
   Status build(std::string_view client_context_base64, std::string_view trace_id);
 };
 
-// Writes what X-Amz-Log-Result holds before base64 (START, the log, END, REPORT; the last
-// kLogTailMax bytes of it) to `out`; returns the size.
-size_t write_log_result(std::array<char, kLogTailMax>& out, const Outcome& outcome);
+// Writes what X-Amz-Log-Result holds before base64 (START, the log, what ended the call if the
+// engine did, END, REPORT; the last kLogTailMax bytes of it) to `out`; returns the size. REPORT
+// leaves out what is not known.
+size_t write_log_result(std::array<char, kLogTailMax>& out, const Outcome& outcome, WallTime now);
 
 class InvokeApi {
  public:
   // All references must outlive this. The responder is set before the first request.
-  InvokeApi(InvokePort& port, BufferPool& buffers, CallTable& calls)
-      : port_(port), buffers_(buffers), calls_(calls) {}
+  InvokeApi(InvokePort& port, BufferPool& buffers, const Clock& clock, CallTable& calls)
+      : port_(port), buffers_(buffers), clock_(clock), calls_(calls) {}
   void attach(Responder& responder) { responder_ = &responder; }
 
   // `segment`: how the path names the function, as sent. Exactly one response follows.
@@ -60,6 +61,7 @@ class InvokeApi {
 
   InvokePort& port_;
   BufferPool& buffers_;
+  const Clock& clock_;
   CallTable& calls_;
   Responder* responder_ = nullptr;
 };

@@ -100,11 +100,16 @@ TEST_CASE("what names no function or another version is refused") {
   REQUIRE(json::parse(rig.responder.body) ==
           json{{"Type", "User"}, {"Message", "there is no such function: nobody"}});
   REQUIRE(status_of(kPath + "?Qualifier=7") == missing);
+  REQUIRE(status_of(kPath + "?Qualifie%72=7") == missing);
   REQUIRE(status_of("/2015-03-31/functions/hello:prod/invocations") == missing);
   REQUIRE(status_of(kPath + "?Qualifier=" + std::string(500, 'x')) == missing);
   REQUIRE(status_of("/2015-03-31/functions/hello:1/invocations?Qualifier=2").first == 400);
-  REQUIRE(status_of("/2015-03-31/functions/hel%20lo/invocations").second ==
-          "InvalidParameterValueException");
+  for (const char* segment : {"hel%20lo", "hello%00", "%00", "hello%2F..", "..%2Fhello",
+                              "hello%0d%0a", "hello%", "hello:%24LATEST%00", "%"}) {
+    INFO(segment);
+    REQUIRE(status_of("/2015-03-31/functions/" + std::string(segment) + "/invocations").second ==
+            "InvalidParameterValueException");
+  }
   REQUIRE(rig.port.calls.empty());
 }
 
@@ -270,6 +275,59 @@ TEST_CASE("the log tail has lambda's frame") {
               "Init Duration: 12.34 ms\t\n");
 }
 
+TEST_CASE("the log tail tells what ended a call that did not end by itself") {
+  const auto tail_of = [](Code code, std::string_view detail, std::string_view log) {
+    Rig rig;
+    rig.send(invoke().header("X-Amz-Log-Type", "Tail"));
+    Outcome outcome;
+    outcome.kind = Outcome::Kind::platform_error;
+    outcome.code = code;
+    outcome.detail = detail;
+    outcome.log_tail = log;
+    outcome.exec_us = 1'000'001;
+    rig.port.finish(outcome);
+    std::string text = unbase64(rig.responder.header("X-Amz-Log-Result"));
+    const std::string id = rig.port.calls[0].request.request_id.text();
+    for (size_t at; (at = text.find(id)) != std::string::npos;) text.replace(at, id.size(), "ID");
+    return text;
+  };
+  const std::string start = "START RequestId: ID Version: $LATEST\n";
+  // What is not known (memory, init) is not told.
+  const std::string end =
+      "END RequestId: ID\nREPORT RequestId: ID\tDuration: 1000.00 ms\tBilled Duration: 1001 ms\t"
+      "Memory Size: 128 MB\t\n";
+  REQUIRE(tail_of(Code::deadline_exceeded, {}, "a\nb") ==
+          start + "a\nb\n2023-11-14T22:13:20.000Z ID Task timed out after 1.00 seconds\n" + end);
+  REQUIRE(tail_of(Code::deadline_exceeded, "Task timed out after 0.25 seconds", {}) ==
+          start + "2023-11-14T22:13:20.000Z ID Task timed out after 0.25 seconds\n" + end);
+  REQUIRE(tail_of(Code::init_timeout, {}, {}) ==
+          start + "2023-11-14T22:13:20.000Z ID the function did not finish loading in time\n" +
+              end);
+  REQUIRE(tail_of(Code::worker_lost, "signal: killed", "x\n") ==
+          start + "x\nRequestId: ID Error: Runtime exited with error: signal: killed\n" +
+              "Runtime.ExitError\n" + end);
+  REQUIRE(tail_of(Code::out_of_memory, {}, {}) ==
+          start + "RequestId: ID Error: the function ran out of memory\nRuntime.OutOfMemory\n" +
+              end);
+}
+
+TEST_CASE("a failure whose cause is long is cut and the log with it") {
+  Outcome outcome;
+  outcome.kind = Outcome::Kind::platform_error;
+  outcome.code = Code::sandbox_violation;
+  const std::string long_text(10'000, '\xE2');
+  outcome.detail = long_text;
+  outcome.log_tail = long_text;
+  std::array<char, kLogTailMax> out;
+  REQUIRE(write_log_result(out, outcome, {}) == kLogTailMax);
+  const std::string_view text(out.data(), out.size());
+  REQUIRE(text.find("\nRuntime.SandboxViolation\nEND RequestId") != std::string_view::npos);
+  Rig rig;
+  rig.send(invoke());
+  rig.port.fail(Code::sandbox_violation, long_text);
+  REQUIRE(json::accept(rig.responder.body));
+}
+
 TEST_CASE("a long log is cut at its beginning to 4 kb") {
   Outcome outcome;
   const std::string log = "first" + std::string(5'000, 'x') + "last\n";
@@ -279,7 +337,7 @@ TEST_CASE("a long log is cut at its beginning to 4 kb") {
   outcome.cold = true;
   outcome.memory_max_bytes = UINT64_MAX / 2;
   std::array<char, kLogTailMax> out;
-  const size_t size = write_log_result(out, outcome);
+  const size_t size = write_log_result(out, outcome, {});
   const std::string_view text(out.data(), size);
   REQUIRE(size == kLogTailMax);
   REQUIRE(text.find("START") == std::string_view::npos);

@@ -229,7 +229,8 @@ Result<CodeInput> parse_update_code(std::string_view json, size_t archives) {
   input.revision_id = HEARTH_TRY(string_field(root, "RevisionId", "RevisionId"));
   if (const Json* hearth = HEARTH_TRY(object_field(root, "Hearth", "Hearth"))) {
     HEARTH_TRY(only_fields(*hearth, "Hearth", {"Configuration"}));
-    const Json* configuration = HEARTH_TRY(object_field(*hearth, "Configuration", "Hearth.Configuration"));
+    const Json* configuration =
+        HEARTH_TRY(object_field(*hearth, "Configuration", "Hearth.Configuration"));
     if (configuration != nullptr) HEARTH_TRY(read_configuration(*configuration, input.patch));
   }
   return input;

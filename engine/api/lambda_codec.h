@@ -19,7 +19,8 @@ struct CreateInput {
 };
 struct CodeInput {
   size_t archive = 0;
-  ConfigurationPatch patch;  // "Hearth": {"Configuration": {...}}: changes with the code, in one revision
+  // "Hearth": {"Configuration": {...}}: changes with the code, in one revision.
+  ConfigurationPatch patch;
   std::optional<std::string> revision_id;
 };
 struct ConfigurationInput {

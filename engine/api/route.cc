@@ -32,6 +32,8 @@ Route function_url_route(std::string_view path) {
 
 Route route_of(const http::RequestHead& head) {
   const std::string_view path = head.path;
+  // OPTIONS *: asks about the server, and no event has such a path.
+  if (!path.starts_with('/')) return {};
   if (!head.functions_only) {
     const std::string_view label = localhost_label(host_name(head.host));
     if (!label.empty()) return {RouteKind::function_host, label, path};

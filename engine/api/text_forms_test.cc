@@ -134,6 +134,7 @@ TEST_CASE("a function's own host serves nothing but the function") {
     REQUIRE(r.function == "f");
     REQUIRE(r.raw_path == path);
   }
+  REQUIRE(route("f.localhost", "*").kind == RouteKind::other);  // OPTIONS *
 }
 
 TEST_CASE("the functions listener knows function urls and healthz only") {

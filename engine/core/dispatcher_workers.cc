@@ -33,10 +33,12 @@ Code classify(const Worker& worker, const WorkerExit& exit, std::string_view tai
   if (WIFSIGNALED(exit.wait_status)) {
     const int signal = WTERMSIG(exit.wait_status);
     if (signal == SIGSYS) return Code::sandbox_violation;
-    // V8 aborts when its heap is full, and says so.
+    // V8 and the C++ library abort when memory has run out, and say so.
     const bool aborted = signal == SIGABRT || signal == SIGTRAP;
-    if (aborted && tail.find("heap out of memory") != std::string_view::npos)
-      return Code::out_of_memory;
+    const auto says = [&](std::string_view text) {
+      return tail.find(text) != std::string_view::npos;
+    };
+    if (aborted && (says("heap out of memory") || says("bad_alloc"))) return Code::out_of_memory;
   }
   return Code::worker_lost;
 }

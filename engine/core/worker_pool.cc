@@ -194,7 +194,8 @@ bool WorkerPool::start_one(Function& function) {
   const Runtime runtime = function.spec->runtime;
   auto& parked = parked_[index(runtime)];
   const uint64_t charge = function.spec->memory_bytes;
-  if (Worker* worker = parked.front()) {
+  Worker* worker = fits_parked(runtime, charge) ? parked.front() : nullptr;
+  if (worker != nullptr) {
     parked.remove(*worker);  // first, so that it is not evicted for itself
     if (!afford(charge > worker->charge ? charge - worker->charge : 0, Slot::has_one, &function)) {
       parked.push_front(*worker);
@@ -467,6 +468,8 @@ bool WorkerPool::reuse(Worker& booting, const FunctionSpecPtr& spec) {
   const uint64_t others = stats_.memory_charged - booting.charge;
   if (booting.killed || booting.runtime != spec->runtime || spec->runtime == Runtime::native)
     return false;
+  const bool same_memory = booting.spec->memory_bytes == spec->memory_bytes;
+  if (!same_memory && !fits_parked(spec->runtime, 0)) return false;  // its heap is fixed by now
   if (spec->memory_bytes > budget_ || others > budget_ - spec->memory_bytes) return false;
   stats_.memory_charged = others + spec->memory_bytes;
   booting.charge = spec->memory_bytes;

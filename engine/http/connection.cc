@@ -107,8 +107,6 @@ void Connection::continue_input() {
     input_.release();
     input_begin_ = 0;
   }
-  const bool wants_more = stage_ == Stage::idle || stage_ == Stage::head || stage_ == Stage::body;
-  if (end_of_input_ && wants_more) return close();
   update_events();
 }
 
@@ -117,16 +115,16 @@ void Connection::on_end_of_input() {
   switch (stage_) {
     case Stage::waiting:
     case Stage::streaming:
+      // A half-closed socket can't be told from a closed one before something is written to it, and
+      // calls of clients that have left must not run.
+      return close_as_gone();
     case Stage::flushing:
-      break;
-    case Stage::idle:
-      if (input_left() > 0) break;  // resume() is on its way
-      return close();
+      // The work is done. If nobody reads it, sending fails.
+      close_after_ = true;
+      return update_events();  // an ended socket stays readable for ever
     default:
       return close();
   }
-  // An ended socket stays readable for ever.
-  update_events();
 }
 
 void Connection::on_deadline() {
@@ -377,12 +375,17 @@ void Connection::refuse_and_close(const Refusal& refusal, const RequestHead* hea
 
 void Connection::refuse(const Refusal& refusal, const RequestHead* head) {
   ++core_.stats.refused_requests;
-  core_.refusal_body.clear();
-  const std::string_view type = core_.handler.render_refusal(refusal, head, core_.refusal_body);
+  RefusalAnswer& answer = core_.refusal_answer;
+  answer.body.clear();
+  answer.content_type = {};
+  answer.header_count = 0;
+  core_.handler.render_refusal(refusal, head, answer);
   if (stage_ == Stage::closed) return;
   stage_ = Stage::waiting;
-  send_response({.status = info(refusal.code).http_status, .content_type = type},
-                core_.refusal_body);
+  send_response({.status = info(refusal.code).http_status,
+                 .content_type = answer.content_type,
+                 .headers = {answer.headers.data(), answer.header_count}},
+                answer.body);
   body_.reset();
   parked_.release();
 }

@@ -135,7 +135,7 @@ class Connection {
   bool chunked_ = false;       // the streamed response
   bool no_body_ = false;       // the streamed response has none, whatever is written
   bool consuming_ = false;     // consume() is running and goes on with the next request by itself
-  bool end_of_input_ = false;  // the client has finished sending; it may still read
+  bool end_of_input_ = false;  // the client has finished sending while its response was flushed
 };
 
 }  // namespace hearth::http

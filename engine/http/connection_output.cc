@@ -153,8 +153,7 @@ void Connection::response_done() {
   set_deadline(core_.limits.idle_connection);
   if (consuming_) return;
   // Not from here: a handler's call must not lead to the next on_request.
-  const bool more_to_do = input_left() > 0 || end_of_input_;
-  if (more_to_do && !resume_queued) {
+  if (input_left() > 0 && !resume_queued) {
     resume_queued = true;
     core_.resume_later(id_);
   }

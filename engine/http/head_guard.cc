@@ -33,6 +33,15 @@ HeadGuard::Verdict HeadGuard::scan(std::string_view bytes, size_t head_max) {
   return Verdict::refused;
 }
 
+HeadGuard::Verdict HeadGuard::scan_trailers(std::string_view part, size_t& used) {
+  position_ = 0;
+  while (position_ < part.size() && !complete_) {
+    if (!step(part)) return Verdict::refused;
+  }
+  used = position_;
+  return complete_ ? Verdict::complete : Verdict::more;
+}
+
 bool HeadGuard::step(std::string_view bytes) {
   const char c = bytes[position_];
   switch (at_) {
@@ -60,7 +69,7 @@ bool HeadGuard::step(std::string_view bytes) {
     case At::line:
       if (c == '\r') {
         at_ = At::line_lf;
-      } else if (c != '\t') {
+      } else if (c != '\t' && !is_plain(c)) {
         return refuse(Code::http_malformed, "a control character in a header line");
       }
       break;

@@ -26,6 +26,11 @@ class HeadGuard {
   // stopped. After `complete` or `refused` only reset() may be called.
   Verdict scan(std::string_view bytes, size_t head_max);
 
+  // For what follows a chunked body: the same rules for its lines, and no request line. `part`: the
+  // bytes behind those of the last call, of which `used` belong to the trailers.
+  void begin_trailers() { at_ = At::line_start; }
+  Verdict scan_trailers(std::string_view part, size_t& used);
+
   // After `complete`: the head is [begin, end): an empty line before it is left out, the one that
   // ends it is in.
   size_t begin() const { return begin_; }

@@ -65,6 +65,11 @@ struct ParserCallbacks {
     p.body_bytes_ += length;
     return p.on_part_({at, length}) ? 0 : -1;
   }
+  static int on_chunk_header(llhttp_t* llhttp) {
+    if (llhttp->content_length != 0) return 0;
+    self(llhttp).in_trailers_ = true;
+    return HPE_PAUSED;
+  }
   static int on_message_complete(llhttp_t*) { return HPE_PAUSED; }
 
   static const llhttp_settings_t* settings() {
@@ -77,6 +82,7 @@ struct ParserCallbacks {
       s.on_header_value = &on_header_value;
       s.on_headers_complete = &on_headers_complete;
       s.on_body = &on_body;
+      s.on_chunk_header = &on_chunk_header;
       s.on_message_complete = &on_message_complete;
       return s;
     }();
@@ -88,12 +94,13 @@ void Parser::reset() {
   llhttp_init(&llhttp_, HTTP_REQUEST, ParserCallbacks::settings());
   llhttp_.data = this;
   guard_.reset();
+  trailer_guard_.reset();
   refusal_ = {};
   table_ = {};
   header_count_ = 0;
   name_ = target_ = {};
   body_bytes_ = raw_bytes_ = 0;
-  head_done_ = keep_alive_ = expects_continue_ = false;
+  head_done_ = in_trailers_ = keep_alive_ = expects_continue_ = false;
 }
 
 Parser::Step Parser::refuse(Code code, std::string_view detail) {
@@ -226,17 +233,44 @@ bool Parser::split_target(RequestHead& head) {
 }
 
 Parser::Step Parser::parse_body(std::string_view bytes, BodyFn on_part, size_t& used) {
-  used = bytes.size();
+  used = 0;
   on_part_ = on_part;
-  const llhttp_errno_t error = llhttp_execute(&llhttp_, bytes.data(), bytes.size());
-  if (error != HPE_OK && error != HPE_PAUSED) return refuse_as_llhttp(error);
-  if (error == HPE_PAUSED)
-    used = static_cast<size_t>(llhttp_get_error_pos(&llhttp_) - bytes.data());
+  const Step step = in_trailers_ ? parse_trailers(bytes, used) : parse_data(bytes, used);
+  if (step == Step::failed) return step;
   raw_bytes_ += used;
   if (raw_bytes_ - body_bytes_ > kFramingFree + kFramingPerByte * body_bytes_) {
     return refuse(Code::http_malformed, "chunk framing out of proportion to its data");
   }
-  return error == HPE_PAUSED ? Step::done : Step::more;
+  return step;
+}
+
+Parser::Step Parser::parse_data(std::string_view bytes, size_t& used) {
+  const llhttp_errno_t error = llhttp_execute(&llhttp_, bytes.data(), bytes.size());
+  if (error != HPE_OK && error != HPE_PAUSED) return refuse_as_llhttp(error);
+  used = bytes.size();
+  if (error == HPE_OK) return Step::more;
+  used = static_cast<size_t>(llhttp_get_error_pos(&llhttp_) - bytes.data());
+  if (!in_trailers_) return Step::done;
+  llhttp_resume(&llhttp_);
+  trailer_guard_.begin_trailers();
+  size_t trailers_used = 0;
+  const Step step = parse_trailers(bytes.substr(used), trailers_used);
+  used += trailers_used;
+  return step;
+}
+
+// llhttp takes a line feed alone for the end of trailers, and folded lines: what a proxy before us
+// may still take for a trailer would be the next request.
+Parser::Step Parser::parse_trailers(std::string_view bytes, size_t& used) {
+  const HeadGuard::Verdict verdict = trailer_guard_.scan_trailers(bytes, used);
+  if (verdict == HeadGuard::Verdict::refused)
+    return refuse(trailer_guard_.refusal().code, trailer_guard_.refusal().detail);
+  const llhttp_errno_t error = llhttp_execute(&llhttp_, bytes.data(), used);
+  if (error != HPE_OK && error != HPE_PAUSED) return refuse_as_llhttp(error);
+  const bool ended = error == HPE_PAUSED && llhttp_get_error_pos(&llhttp_) == bytes.data() + used;
+  if (ended != (verdict == HeadGuard::Verdict::complete) || (error == HPE_PAUSED && !ended))
+    return refuse(Code::http_malformed, "the trailers do not end where their empty line is");
+  return ended ? Step::done : Step::more;
 }
 
 }  // namespace hearth::http

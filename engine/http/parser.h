@@ -43,8 +43,8 @@ class Parser {
   Step parse_head(std::string_view bytes, std::span<HeaderView> table, RequestHead& head);
 
   // The bytes behind the head. `used`: how many of them belong to this request. Trailers are read
-  // and dropped. Refused also: chunk framing (sizes, extensions, trailers) out of proportion to the
-  // data that it carries.
+  // and dropped; their lines are held to the rules of the head's. Refused also: chunk framing
+  // (sizes, extensions, trailers) out of proportion to the data that it carries.
   Step parse_body(std::string_view bytes, BodyFn on_part, size_t& used);
 
   const Refusal& refusal() const { return refusal_; }
@@ -62,12 +62,15 @@ class Parser {
 
   Step refuse(Code code, std::string_view detail);
   Step refuse_as_llhttp(llhttp_errno_t error);
+  Step parse_data(std::string_view bytes, size_t& used);
+  Step parse_trailers(std::string_view bytes, size_t& used);
   bool check_header(const HeaderView& header, RequestHead& head, Seen& seen);
   bool check_framing(const RequestHead& head, const Seen& seen);
   bool split_target(RequestHead& head);
 
   llhttp_t llhttp_;
   HeadGuard guard_;
+  HeadGuard trailer_guard_;
   Refusal refusal_;
   std::span<HeaderView> table_;
   size_t header_count_ = 0;
@@ -77,6 +80,7 @@ class Parser {
   uint64_t body_bytes_ = 0;  // decoded
   uint64_t raw_bytes_ = 0;   // as they came
   bool head_done_ = false;
+  bool in_trailers_ = false;  // the last chunk's line has come
   bool keep_alive_ = false;
   bool expects_continue_ = false;
 };

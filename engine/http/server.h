@@ -2,6 +2,7 @@
 // knows nothing of functions. Loop thread only. A warm keep-alive request costs one read and one
 // write and no heap allocation.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,6 +27,19 @@ struct HeadDecision {
   std::string_view refuse_detail;  // static storage
 };
 
+// The answer to a request that the server itself refuses. The server empties it before each use and
+// sends it before the next one.
+struct RefusalAnswer {
+  static constexpr size_t kHeadersMax = 6;
+
+  std::string body;
+  std::string_view content_type;  // static storage; empty: none
+  // As ResponseHead::headers. Views into `text` or into static storage.
+  std::array<HeaderView, kHeadersMax> headers;
+  size_t header_count = 0;
+  std::array<char, 64> text;  // room for a value that has to be written
+};
+
 class Handler {
  public:
   virtual ~Handler() = default;
@@ -37,16 +51,18 @@ class Handler {
   virtual void on_request(ConnectionId connection, Request& request) = 0;
   // The client is gone (or the server gave it up: write timeout, close_all) while its request waits
   // for the end of its response. Called once, and then nothing more is needed. Not called when a
-  // call of the handler itself, which returned false or -1, found it out. A client that has only
-  // finished sending (FIN) is not gone: it may still read, so its response is written and the
-  // connection closes after it.
+  // call of the handler itself, which returned false or -1, found it out. A client that finishes
+  // sending (FIN) is gone: one that has left looks the same as one that would still read. What it
+  // had pipelined behind that request is dropped. Only a response that is complete is still sent to
+  // its end. (While 64 KiB of pipelined requests wait, the socket is not read, and a FIN behind
+  // them is not seen.)
   virtual void on_gone(ConnectionId connection) = 0;
   // All that write() had left waiting was sent.
   virtual void on_writable(ConnectionId) {}
-  // Writes the body of an error response that the server itself gives to `body`, which is empty;
-  // returns its content type, in static storage. `head` may be null (head not complete).
-  virtual std::string_view render_refusal(const Refusal& refusal, const RequestHead* head,
-                                          std::string& body) = 0;
+  // Fills in the error response that the server itself gives, whose status is the catalogue's.
+  // `head` may be null (head not complete).
+  virtual void render_refusal(const Refusal& refusal, const RequestHead* head,
+                              RefusalAnswer& answer) = 0;
 };
 
 struct ServerStats {  // all but `connections` only grow

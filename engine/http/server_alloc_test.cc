@@ -34,9 +34,7 @@ struct HelloHandler : Handler {
     server->respond(connection, {.content_type = "application/json", .headers = headers}, "{}");
   }
   void on_gone(ConnectionId) override {}
-  std::string_view render_refusal(const Refusal&, const RequestHead*, std::string&) override {
-    return {};
-  }
+  void render_refusal(const Refusal&, const RequestHead*, RefusalAnswer&) override {}
 };
 
 // Sends `pieces`, one a turn, `times` times, and reads the responses without touching the heap.

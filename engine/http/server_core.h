@@ -50,7 +50,7 @@ class ServerCore {
   const std::unique_ptr<char[]> read_buffer{new char[kReadBuffer]};
   const std::unique_ptr<char[]> write_buffer{new char[kWriteBuffer]};
   std::vector<HeaderView> header_table;  // limits.headers_max
-  std::string refusal_body;
+  RefusalAnswer refusal_answer;
 
   Slab<Connection, ConnectionId> connections;  // = limits.connections_max + kRefusedMax
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include <charconv>
 #include <functional>
 #include <optional>
 #include <string>
@@ -46,11 +47,18 @@ struct TestHandler : Handler {
   }
   void on_gone(ConnectionId) override { ++gone; }
   void on_writable(ConnectionId) override { ++writable; }
-  std::string_view render_refusal(const Refusal& refusal, const RequestHead* head,
-                                  std::string& body) override {
-    body =
+  void render_refusal(const Refusal& refusal, const RequestHead* head,
+                      RefusalAnswer& answer) override {
+    answer.body =
         std::string(name(refusal.code)) + (head != nullptr ? " " + std::string(head->target) : "");
-    return "text/plain";
+    answer.content_type = "text/plain";
+    const auto status = static_cast<unsigned>(info(refusal.code).http_status);
+    const char* const end =
+        std::to_chars(answer.text.data(), answer.text.data() + answer.text.size(), status).ptr;
+    const auto size = static_cast<size_t>(end - answer.text.data());
+    answer.headers[0] = {"X-Error", name(refusal.code)};
+    answer.headers[1] = {"X-Status", {answer.text.data(), size}};
+    answer.header_count = 2;
   }
 };
 

@@ -195,6 +195,9 @@ TEST_CASE("wrong requests get the status of their error and a close") {
     REQUIRE(rig.ends(client));
     CHECK(client.received.starts_with(c.status));
     CHECK(client.received.find("Connection: close\r\n") != std::string::npos);
+    // The handler's headers, the one whose value it wrote itself too.
+    const std::string status(c.status.substr(9, 3));
+    CHECK(client.received.find("X-Status: " + status + "\r\n") != std::string::npos);
   }
   CHECK(rig.handler.seen.empty());
   CHECK(rig.server->stats().refused_requests == std::size(cases));

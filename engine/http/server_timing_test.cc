@@ -138,30 +138,84 @@ TEST_CASE("a reset while a request waits is told exactly once") {
   CHECK(rig.handler.gone == 1);
 }
 
-TEST_CASE("a client that has only finished sending gets its answers") {
+TEST_CASE("a client that finishes sending while its request waits is gone, once") {
+  for (const bool pipelined : {false, true}) {
+    ServerRig rig;
+    rig.handler.hold = true;
+    auto client = rig.client();
+    client.send(std::string(kGet) + (pipelined ? "GET /b HTTP/1.1\r\nHost: x\r\n\r\n" : ""));
+    REQUIRE(rig.until([&] { return rig.handler.waiting.size() == 1; }));
+    client.finish_sending();
+    REQUIRE(rig.until([&] { return rig.handler.gone == 1; }));
+    REQUIRE(rig.ends(client));
+    rig.settle();
+    CHECK(rig.handler.gone == 1);
+    CHECK(rig.handler.seen.size() == 1);
+    CHECK(client.received.empty());
+    CHECK_FALSE(rig.server->respond(rig.handler.waiting[0], {}, "nobody"));
+    CHECK(rig.server->stats().connections == 0);
+    CHECK(rig.buffers.bytes_taken() == 0);
+  }
+}
+
+TEST_CASE("requests that are answered at once are answered before a FIN counts") {
   ServerRig rig;
-  rig.handler.hold = true;
   auto client = rig.client();
   client.send(std::string(kGet) + "GET /b HTTP/1.1\r\nHost: x\r\n\r\nGET /c HTT");
   client.finish_sending();
-  REQUIRE(rig.until([&] { return rig.handler.waiting.size() == 1; }));
-  rig.settle();
-  CHECK(rig.handler.gone == 0);
-  rig.server->respond(rig.handler.waiting[0], {}, "one");
-  REQUIRE(rig.until([&] { return rig.handler.waiting.size() == 2; }));
-  rig.server->respond(rig.handler.waiting[1], {}, "two");
   REQUIRE(rig.ends(client));
-  CHECK(client.received.ends_with("two"));
+  CHECK_FALSE(client.was_reset);
+  CHECK(client.received.ends_with("GET /b "));
+  CHECK(rig.handler.gone == 0);
+  CHECK(rig.until([&] { return rig.server->stats().connections == 0; }));
+}
+
+TEST_CASE("a stream whose client finishes sending ends with on gone") {
+  ServerRig rig;
+  ConnectionId stream;
+  rig.handler.on_request_do = [&](ConnectionId id, Request&) { stream = id; };
+  auto client = rig.client();
+  client.send(kGet);
+  REQUIRE(rig.until([&] { return bool(stream); }));
+  REQUIRE(rig.server->start(stream, {}));
+  rig.server->write(stream, "hello");
+  client.finish_sending();
+  REQUIRE(rig.until([&] { return rig.handler.gone == 1; }));
+  CHECK(rig.server->write(stream, "x") == -1);
+  CHECK_FALSE(rig.server->finish(stream));
+  REQUIRE(rig.ends(client));
+  CHECK(client.received.ends_with("5\r\nhello\r\n"));
+  CHECK(rig.handler.gone == 1);
   CHECK(rig.server->stats().connections == 0);
+}
+
+TEST_CASE("a complete response is sent to its end to a client that has finished sending") {
+  ServerRig rig;
+  rig.handler.hold = true;
+  auto client = rig.client(4096);
+  client.send(std::string(kGet) + std::string(kGet));
+  REQUIRE(rig.until([&] { return rig.handler.waiting.size() == 1; }));
+  const std::string large(8u << 20, 'l');
+  REQUIRE(rig.server->respond(rig.handler.waiting[0], {}, large));
+  client.finish_sending();
+  REQUIRE(rig.ends(client));
+  CHECK_FALSE(client.was_reset);
+  CHECK(client.received.ends_with(std::string_view(large).substr(0, 1000)));
+  CHECK(client.received.size() > large.size());
+  CHECK(rig.handler.seen.size() == 1);  // the second request went with the FIN
+  CHECK(rig.handler.gone == 0);
+  CHECK(rig.until([&] { return rig.server->stats().connections == 0; }));
+  CHECK(rig.buffers.bytes_taken() == 0);
 }
 
 TEST_CASE("an ended connection does not keep the loop busy") {
   ServerRig rig;
   rig.handler.hold = true;
-  auto client = rig.client();
+  auto client = rig.client(4096);
   client.send(kGet);
-  client.finish_sending();
   REQUIRE(rig.until([&] { return rig.handler.waiting.size() == 1; }));
+  REQUIRE(rig.server->respond(rig.handler.waiting[0], {}, std::string(8u << 20, 'l')));
+  client.finish_sending();
   rig.settle();
   const uint64_t before = rig.loop->turns();
   rig.loop->step(milliseconds(30));

@@ -63,7 +63,10 @@ void Workers::start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spe
   HEARTH_ASSERT(processes_[worker.slot] == nullptr);
   processes_[worker.slot] = std::move(process);
   const bool native = runtime == Runtime::native;
-  launcher_.spawn(worker, static_cast<uint32_t>(runtime), spec != nullptr ? spec->memory_bytes : 0,
+  launcher_.spawn(worker, static_cast<uint32_t>(runtime),
+                  spec != nullptr              ? spec->memory_bytes
+                  : runtime == Runtime::nodejs ? kParkedNodeMemory
+                                               : 0,
                   native ? std::string_view(spec->code_sha256) : std::string_view(),
                   native ? std::string_view(spec->handler) : std::string_view());
 }
