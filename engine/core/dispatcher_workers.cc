@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <cctype>
 #include <cstring>
 
 #include "core/dispatcher.h"
@@ -12,17 +13,17 @@ namespace {
 
 constexpr uint8_t kReturnsMax = 3;  // workers that may hand a call back unasked before it ends
 
-// Why a worker process ended, in words that its function's author understands.
+// Why a worker process ended, in the words that Lambda's users know.
 std::string describe(const WorkerExit& exit) {
   if (!exit.detail.empty()) return exit.detail;
   if (exit.lost) return "the spawner ended, and its workers with it";
-  if (WIFSIGNALED(exit.wait_status)) {
-    const int signal = WTERMSIG(exit.wait_status);
-    const char* name = sigabbrev_np(signal);
-    return fmt::format("the process was killed by signal {} (SIG{})", signal,
-                       name != nullptr ? name : "?");
+  if (!WIFSIGNALED(exit.wait_status)) {
+    return fmt::format("Runtime exited with error: exit status {}", WEXITSTATUS(exit.wait_status));
   }
-  return fmt::format("the process exited with status {}", WEXITSTATUS(exit.wait_status));
+  const char* text = sigdescr_np(WTERMSIG(exit.wait_status));
+  std::string words = text != nullptr ? text : fmt::format("{}", WTERMSIG(exit.wait_status));
+  words.front() = static_cast<char>(std::tolower(static_cast<unsigned char>(words.front())));
+  return fmt::format("Runtime exited with error: signal: {}", words);
 }
 
 // What ended the worker's calls: the first cause wins.
