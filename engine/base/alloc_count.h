@@ -1,4 +1,5 @@
-// Counts heap allocations of the calling thread, in builds with HEARTH_COUNT_ALLOCS; bench/ divides them by calls.
+// Counts heap allocations of the calling thread, in builds with HEARTH_COUNT_ALLOCS; bench/ divides
+// them by calls.
 #pragma once
 #include <cstdint>
 

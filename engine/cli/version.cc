@@ -3,9 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine.h"
 #include "cli/commands.h"
 #include "cli/daemon.h"
+#include "engine.h"
 
 namespace hearth::cli {
 

@@ -184,7 +184,7 @@ TEST_CASE("a start fails with the cause that fits") {
   rig.parked(rig.last(What::start).worker);
   rig.exit(rig.last(What::start).worker, {.wait_status = 11});
   CHECK(rig.end(crash).code == Code::init_failed);
-  CHECK(rig.end(crash).detail.find("SIGSEGV") != std::string::npos);
+  CHECK(rig.end(crash).detail.find("signal: segmentation fault") != std::string::npos);
 }
 
 TEST_CASE("five crashes without a reply make the next start wait") {
