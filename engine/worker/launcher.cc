@@ -78,8 +78,8 @@ void Launcher::spawn(WorkerId worker, uint32_t runtime, uint64_t memory_bytes,
   request.runtime = runtime;
   request.memory_bytes = memory_bytes;
   HEARTH_ASSERT(code_sha256.size() <= sizeof request.code && entry.size() < sizeof request.entry);
-  std::memcpy(request.code, code_sha256.data(), code_sha256.size());
-  std::memcpy(request.entry, entry.data(), entry.size());
+  code_sha256.copy(request.code, sizeof request.code);
+  entry.copy(request.entry, sizeof request.entry - 1);
   send(request, sandbox::MessageType::kSpawn);
 }
 
@@ -89,7 +89,7 @@ void Launcher::assign(WorkerId worker, uint64_t memory_bytes, std::string_view c
   request.generation = worker.generation;
   request.memory_bytes = memory_bytes;
   HEARTH_ASSERT(code_sha256.size() == sizeof request.code);
-  std::memcpy(request.code, code_sha256.data(), code_sha256.size());
+  code_sha256.copy(request.code, sizeof request.code);
   send(request, sandbox::MessageType::kAssign);
 }
 
