@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/wait.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 
@@ -202,6 +204,10 @@ void Workers::on_exited(WorkerId worker, int wait_status, bool by_request, bool 
   if (process == nullptr) return;
   // Its last words count: what it answered before it ended is an answer.
   if (!process->given_up) process->channel.drain(limits_.reply_max + kReadBuffer);
+  // A worker on its way out closes its channel first, and may need long for the rest: only one that
+  // had to be killed broke the protocol.
+  const bool had_to_be_killed = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
+  if (process->hung_up && had_to_be_killed) violation(*process, "it closed its channel");
   WorkerExit exit;
   exit.wait_status = wait_status;
   exit.killed_by_engine = by_request;
@@ -240,12 +246,8 @@ void Workers::on_spawner_lost(std::string_view detail) {
 }
 
 void Workers::on_grace_over(Process& process) {
-  if (process.stopping) {
-    launcher_.kill(process.id);
-  } else {
-    violation(process, "it closed its channel");
-    events_->deliver();
-  }
+  process.hung_up = !process.stopping;
+  launcher_.kill(process.id);
 }
 
 void Workers::violation(Process& process, std::string_view what) {
