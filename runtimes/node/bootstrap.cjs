@@ -18,7 +18,7 @@ const TURN_MS = 2; // handlers that never wait let the loop turn this often, so 
 let handler = null;
 let perWorker = 1;
 let storage = null; // which call runs, if several do
-let active = new Set();
+const active = []; // the calls that run; each knows its index
 let queue = [];
 let current = null; // the executing call, if there is one at most
 let bare = 0; // how many running calls end by their callback or by an empty loop; the channel does not hold the loop meanwhile
@@ -36,9 +36,13 @@ let initialising = false;
 // Starts calls while there is room for them. Calls that end at once end inside this loop; the others call it again when they end.
 // `nowMs` saves a look at the clock where the time is known; else 0.
 function pump(nowMs) {
-  if (pumping || leaving) return;
+  if (pumping) return;
+  if (leaving) {
+    channel.planFlush();
+    return;
+  }
   pumping = true;
-  while (active.size < perWorker && queue.length > 0) {
+  while (active.length < perWorker && queue.length > 0) {
     const now = nowMs || performance.now();
     nowMs = 0;
     if (lastMs > SLOW_MS) channel.flush(); // a slow function's next call may be slow as well, and nobody could flush then
@@ -50,9 +54,11 @@ function pump(nowMs) {
     start(queue.shift(), now);
   }
   pumping = false;
-  if (active.size === 0 && queue.length === 0) {
+  if (active.length === 0 && queue.length === 0) {
     channel.flush();
     if (stopping) leave(0);
+  } else {
+    channel.planFlush();
   }
 }
 
@@ -71,7 +77,8 @@ function planTurn() {
 }
 
 function start(call, now) {
-  active.add(call);
+  call.index = active.length;
+  active.push(call);
   call.startMs = now;
   if (storage !== null) storage.run(call, run, call);
   else run(call);
@@ -133,7 +140,7 @@ function waitForLoop(call) {
 }
 
 process.on('beforeExit', function () {
-  active.forEach(function (call) {
+  active.slice().forEach(function (call) {
     if (call.bare && !call.done) succeed(call, call.value);
   });
 });
@@ -178,13 +185,17 @@ function end(call, flags, text) {
   logs.endOfCall(call);
   const now = performance.now();
   lastMs = now - call.startMs;
-  const sent = channel.reply(call, flags, Math.round(lastMs * 1000), text);
+  const sent = channel.reply(call, flags, Math.round(lastMs * 1000), text, now);
   if (sent === null) ended(call, now);
   else sent.then(function () { ended(call, 0); });
 }
 
 function ended(call, nowMs) {
-  active.delete(call);
+  const last = active.pop();
+  if (last !== call) {
+    active[call.index] = last;
+    last.index = call.index;
+  }
   if (current === call) current = null;
   pump(nowMs);
 }
@@ -277,7 +288,7 @@ function abandon(reportOf) {
   lingers = !stopping;
   queue.forEach(channel.handBack);
   queue = [];
-  const open = Array.from(active).filter(function (call) { return !call.done || channel.isSending(call); });
+  const open = active.filter(function (call) { return !call.done || channel.isSending(call); });
   open.forEach(function (call, i) {
     const last = i === open.length - 1 ? channel.LAST : 0;
     const report = calls.shorten(reportOf(call));
@@ -288,7 +299,8 @@ function abandon(reportOf) {
       return;
     }
     call.done = true;
-    channel.reply(call, channel.ERROR | last, Math.round((performance.now() - call.startMs) * 1000), text);
+    const now = performance.now();
+    channel.reply(call, channel.ERROR | last, Math.round((now - call.startMs) * 1000), text, now);
   });
 }
 
@@ -298,7 +310,7 @@ function failEverything(report) {
     if (initialising) initFailed(report);
     return;
   }
-  if (active.size === 0) logs.record(calls.describe(report), logs.LEVEL_ERROR);
+  if (active.length === 0) logs.record(calls.describe(report), logs.LEVEL_ERROR);
   abandon(function (call) {
     logs.record(calls.describe(report), logs.LEVEL_ERROR, call);
     return report;
@@ -328,7 +340,7 @@ process.on('exit', function (status) {
   const how = status ? 'exit status ' + status : 'the handler called exit';
   if (!leaving && handler !== null) {
     abandon(function (call) {
-      return exitReport('RequestId: ' + calls.requestIdText(call.requestId) + ' Error: Runtime exited with error: ' + how, call);
+      return exitReport('RequestId: ' + calls.requestIdText(call) + ' Error: Runtime exited with error: ' + how, call);
     });
   } else if (!leaving && initialising) {
     leaving = true;
@@ -345,14 +357,15 @@ process.on('exit', function (status) {
 async function exercise() {
   const file = require.resolve('./exercise.cjs');
   handler = await calls.load(__dirname, 'exercise.handler');
-  const deadlineUs = performance.now() * 1000 + 1e15;
   for (const event of ['{"name":"world"}', '{"name":"world"}', '{"print":1}', '{"fail":1}', '[', '']) {
-    queue.push({ slot: 1, generation: 1, flags: 0, deadlineUs: deadlineUs, requestId: '\u0001'.repeat(16), extension: '', event: event,
-      startMs: 0, done: false, context: null, bare: false, settled: false, value: null });
+    const call = channel.emptyCall();
+    call.deadlineHigh = 0x7fffffff;
+    call.event = event;
+    queue.push(call);
   }
   turnStart = performance.now() + 1e6;
   pump(0);
-  while (active.size > 0 || queue.length > 0) await null;
+  while (active.length > 0 || queue.length > 0) await null;
   handler = null;
   delete require.cache[file];
   try {

@@ -37,14 +37,14 @@ class Context {
   get memoryLimitInMB() { return shared.memoryLimitInMB; }
   get logGroupName() { return shared.logGroupName; }
   get logStreamName() { return shared.logStreamName; }
-  get awsRequestId() { return requestIdText(this[kCall].requestId); }
+  get awsRequestId() { return requestIdText(this[kCall]); }
   get invokedFunctionArn() { return extra(this[kCall], 'arn') || shared.arn; }
   get clientContext() { return extra(this[kCall], 'clientContext'); }
   get identity() { return undefined; }
   get logger() { return console; }
   getRemainingTimeInMillis() {
     const now = process.hrtime(); // CLOCK_MONOTONIC, as the deadline is; performance.now() counts from the start of the process
-    return Math.max(0, Math.floor(this[kCall].deadlineUs / 1000 - now[0] * 1000 - now[1] / 1e6));
+    return Math.max(0, Math.floor(deadlineUs(this[kCall]) / 1000 - now[0] * 1000 - now[1] / 1e6));
   }
   done(error, value) { this[kFinish](error, value); }
   succeed(value) { this[kFinish](null, value); }
@@ -60,8 +60,18 @@ class Context {
   [Symbol.for('nodejs.util.inspect.custom')]() { return this.toJSON(); }
 }
 
-function requestIdText(raw) {
-  const hex = Buffer.from(raw, 'latin1').toString('hex');
+function deadlineUs(call) {
+  return (call.deadlineLow >>> 0) + call.deadlineHigh * 4294967296;
+}
+
+// The id of a call as text. Its words hold the id's bytes in little-endian order.
+function requestIdText(call) {
+  const bytes = Buffer.alloc(16);
+  bytes.writeInt32LE(call.id0, 0);
+  bytes.writeInt32LE(call.id1, 4);
+  bytes.writeInt32LE(call.id2, 8);
+  bytes.writeInt32LE(call.id3, 12);
+  const hex = bytes.toString('hex');
   return hex.slice(0, 8) + '-' + hex.slice(8, 12) + '-' + hex.slice(12, 16) + '-' + hex.slice(16, 20) + '-' + hex.slice(20);
 }
 

@@ -5,8 +5,9 @@ const fs = require('fs');
 const path = require('path');
 const calls = require('./calls.cjs');
 
-const id = String.fromCharCode.apply(null, Array.from({ length: 16 }, function (unused, i) { return i; }));
-assert.strictEqual(calls.requestIdText(id), '00010203-0405-0607-0809-0a0b0c0d0e0f');
+const words = Buffer.from(Array.from({ length: 16 }, function (unused, i) { return i + 240; }));
+const id = { id0: words.readInt32LE(0), id1: words.readInt32LE(4), id2: words.readInt32LE(8), id3: words.readInt32LE(12) };
+assert.strictEqual(calls.requestIdText(id), 'f0f1f2f3-f4f5-f6f7-f8f9-fafbfcfdfeff');
 
 const error = calls.errorObject(new TypeError('no'));
 assert.deepStrictEqual([error.errorType, error.errorMessage, error.trace[0]], ['TypeError', 'no', 'TypeError: no']);

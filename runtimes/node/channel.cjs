@@ -16,6 +16,7 @@ const REPLY_PART_MAX = 65536;
 const FIRST_CREDIT = 262144;
 const IN_BYTES = 262144;
 const OUT_BYTES = 262144;
+const ASCII_MAX = 64; // a text up to this is copied faster by a loop than by a call out of JavaScript
 const REPLY_AGE_MS = 0.5; // between calls, unsent bytes older than this are written
 const EXIT_WRITE_MS = 2000; // how long an exiting process tries to get its last words into a full socket
 
@@ -86,19 +87,21 @@ function receive(buffer, size) {
   handlers.onTurn();
 }
 
-function receiveCall(buffer, at, after) {
-  const start = at + HEADER_BYTES;
-  const extensionSize = buffer[at + 6] | (buffer[at + 7] << 8);
-  const from = start + CALL_FIXED_BYTES + extensionSize;
-  const flags = buffer[at + 5];
-  const call = {
-    slot: u32(buffer, at + 8),
-    generation: u32(buffer, at + 12),
-    flags: flags,
-    deadlineUs: u32(buffer, start) + u32(buffer, start + 4) * 4294967296,
-    requestId: buffer.latin1Slice(start + 8, start + CALL_FIXED_BYTES),
-    extension: extensionSize === 0 ? '' : buffer.utf8Slice(start + CALL_FIXED_BYTES, from),
+// One shape for all calls. Ids and deadline stay in 32-bit words, which need no memory of their own, until somebody asks for them.
+function emptyCall() {
+  return {
+    slot: 0,
+    generation: 0,
+    flags: 0,
+    deadlineLow: 0,
+    deadlineHigh: 0,
+    id0: 0,
+    id1: 0,
+    id2: 0,
+    id3: 0,
+    extension: '',
     event: '',
+    index: 0, // in the list of the calls that run
     startMs: 0,
     done: false,
     context: null,
@@ -106,6 +109,24 @@ function receiveCall(buffer, at, after) {
     settled: false, // the callback came, with `value`; the reply waits for the empty loop
     value: null,
   };
+}
+
+function receiveCall(buffer, at, after) {
+  const start = at + HEADER_BYTES;
+  const extensionSize = buffer[at + 6] | (buffer[at + 7] << 8);
+  const from = start + CALL_FIXED_BYTES + extensionSize;
+  const flags = buffer[at + 5];
+  const call = emptyCall();
+  call.slot = i32(buffer, at + 8);
+  call.generation = i32(buffer, at + 12);
+  call.flags = flags;
+  call.deadlineLow = i32(buffer, start);
+  call.deadlineHigh = i32(buffer, start + 4);
+  call.id0 = i32(buffer, start + 8);
+  call.id1 = i32(buffer, start + 12);
+  call.id2 = i32(buffer, start + 16);
+  call.id3 = i32(buffer, start + 20);
+  if (extensionSize !== 0) call.extension = buffer.utf8Slice(start + CALL_FIXED_BYTES, from);
   if ((flags & MORE) === 0) {
     call.event = buffer.utf8Slice(from, after);
     handlers.onCall(call);
@@ -115,8 +136,8 @@ function receiveCall(buffer, at, after) {
 }
 
 function receiveControl(kind, buffer, at, after) {
-  const slot = u32(buffer, at + 8);
-  const generation = u32(buffer, at + 12);
+  const slot = i32(buffer, at + 8);
+  const generation = i32(buffer, at + 12);
   const start = at + HEADER_BYTES;
   switch (kind) {
     case BODY:
@@ -138,8 +159,9 @@ function receiveControl(kind, buffer, at, after) {
       }
       return;
     case PING:
-      reserve(HEADER_BYTES);
+      reserve(HEADER_BYTES, 0);
       header(0, PONG, 0, buffer[at + 6] | (buffer[at + 7] << 8), NO_CALL);
+      planFlush();
       return;
     case CREDIT:
       credits.forEach(function (credit, call) {
@@ -159,8 +181,12 @@ function receiveControl(kind, buffer, at, after) {
   }
 }
 
+function i32(buffer, at) {
+  return buffer[at] | (buffer[at + 1] << 8) | (buffer[at + 2] << 16) | (buffer[at + 3] << 24);
+}
+
 function u32(buffer, at) {
-  return (buffer[at] | (buffer[at + 1] << 8) | (buffer[at + 2] << 16) | (buffer[at + 3] << 24)) >>> 0;
+  return i32(buffer, at) >>> 0;
 }
 
 function same(call, slot, generation) {
@@ -169,13 +195,10 @@ function same(call, slot, generation) {
 
 // ---- out
 
-// Makes room for `bytes` more in the out buffer; at most OUT_BYTES.
-function reserve(bytes) {
+// Makes room for `bytes` more in the out buffer; at most OUT_BYTES. `nowMs`: the time, where it is known; else 0.
+function reserve(bytes, nowMs) {
   if (outLength + bytes > OUT_BYTES) flush();
-  if (outLength === 0) {
-    outSince = performance.now();
-    planFlush();
-  }
+  if (outLength === 0) outSince = nowMs || performance.now();
 }
 
 function setU32(at, value) {
@@ -200,31 +223,46 @@ function header(length, kind, flags, aux, call) {
 // Queues one frame; `data` is a string or a Buffer of at most FRAME_MAX bytes.
 function put(kind, flags, aux, call, data) {
   const bytes = typeof data === 'string' ? Buffer.from(data, 'utf8') : data;
-  reserve(HEADER_BYTES + bytes.length);
+  reserve(HEADER_BYTES + bytes.length, 0);
   header(bytes.length, kind, flags, aux, call);
   bytes.copy(out, outLength);
   outLength += bytes.length;
   if (closing) flush();
+  else planFlush();
 }
 
 function handBack(call) {
-  reserve(HEADER_BYTES);
+  reserve(HEADER_BYTES, 0);
   header(0, HANDBACK, 0, 0, call);
+  planFlush();
 }
 
-// Queues a whole reply. Returns null, or a promise of its end if it is too large for one frame and waits for credit.
-function reply(call, flags, micros, text) {
+// Queues a whole reply, at `nowMs`. Returns null, and whoever called it sees to flush() or planFlush(); or a promise of its end, if it is
+// too large for one frame and waits for credit.
+function reply(call, flags, micros, text, nowMs) {
   if (text.length * 3 > REPLY_PART_MAX) {
     const data = Buffer.from(text, 'utf8');
     if (data.length > REPLY_PART_MAX) return replyLarge(call, flags, micros, data);
   }
-  reserve(HEADER_BYTES + 4 + text.length * 3);
+  reserve(HEADER_BYTES + 4 + text.length * 3, nowMs);
   const at = outLength;
-  const size = out.utf8Write(text, at + HEADER_BYTES + 4);
+  const size = writeText(text, at + HEADER_BYTES + 4);
   header(size + 4, REPLY, flags, 0, call);
   setU32(at + HEADER_BYTES, micros);
   outLength = at + HEADER_BYTES + 4 + size;
   return null;
+}
+
+// Writes `text` at `at` in UTF-8 and returns how many bytes it took.
+function writeText(text, at) {
+  const length = text.length;
+  if (length > ASCII_MAX) return out.utf8Write(text, at);
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 127) return out.utf8Write(text, at);
+    out[at + i] = code;
+  }
+  return length;
 }
 
 async function replyLarge(call, flags, micros, data) {
@@ -266,7 +304,7 @@ function breakOff(call, flags, text) {
 }
 
 function planFlush() {
-  if (flushPlanned) return;
+  if (flushPlanned || outLength === 0) return;
   flushPlanned = true;
   setImmediate(plannedFlush);
 }
@@ -370,5 +408,5 @@ function hold(on) {
 
 module.exports = {
   HELLO, READY, INIT_ERROR, REPLY, LOG, MORE, ERROR, STREAM, HTTP, LAST, NO_CALL,
-  open, put, reply, isSending, breakOff, handBack, flush, flushAtExit, flushIfOld, linger, drained, hold, same,
+  open, emptyCall, put, reply, isSending, breakOff, handBack, flush, planFlush, flushAtExit, flushIfOld, linger, drained, hold, same,
 };
