@@ -114,7 +114,7 @@ struct Engine::Parts {
         store(mailbox, clock, log, store_options(options.config, limits, runtimes)),
         function_log(clock),
         workers(loop, buffers, limits, function_log, log),
-        dispatcher(workers, loop.timers(), clock, buffers, limits) {}
+        dispatcher(workers, loop.timers(), loop.clock(), buffers, limits) {}
   ~Parts();
 
   Status open();
@@ -238,7 +238,7 @@ Status Engine::Parts::start_http() {
                                 loop.now(), &store.logs()};
   status = std::make_unique<EngineStatus>(std::move(sources));
   control = std::make_unique<api::ControlApi>(api::ControlApi::Parts{store, loop, limits, *status});
-  api::Front::Parts parts{dispatcher, buffers, limits, clock};
+  api::Front::Parts parts{dispatcher, buffers, limits, loop.clock()};
   parts.control = control.get();
   parts.allowed_hosts = options.config.http.allowed_hosts;
   parts.readiness = Callback<api::Readiness()>::to<&Parts::readiness>(this);

@@ -79,7 +79,8 @@ http::HeadDecision Front::on_head(const http::RequestHead& head) {
 void Front::on_request(ConnectionId connection, http::Request& request) {
   const RequestId id = ids_.next();
   const Route route = route_of(request);
-  if (const auto refused = check(request, route)) {
+  // A request with a body has passed on_head().
+  if (const auto refused = request.has_body ? std::nullopt : check(request, route)) {
     if (refused->code == Code::host_not_allowed) ++host_refused_;
     if (refused->code == Code::browser_request) ++browser_refused_;
     return respond_error(*responder_, connection, id, refused->code, refused->detail);

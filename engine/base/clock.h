@@ -45,6 +45,27 @@ class SystemClock final : public Clock {
   WallTime wall() const override;
 };
 
+// One reading for a stretch of work: between hold() and release() now() is the time of the last
+// hold(), for a read of the machine's clock is dearer than most of what is stamped with it. Outside
+// it now() reads `source`, which must outlive this. Not thread-safe.
+class HeldClock final : public Clock {
+ public:
+  explicit HeldClock(const Clock& source) : source_(source) {}
+  MonotonicTime now() const override { return held_ ? now_ : source_.now(); }
+  WallTime wall() const override { return source_.wall(); }
+  bool held() const { return held_; }
+  void hold() {
+    now_ = source_.now();
+    held_ = true;
+  }
+  void release() { held_ = false; }
+
+ private:
+  const Clock& source_;
+  MonotonicTime now_{};
+  bool held_ = false;
+};
+
 // Moves only by advance(); for tests and the simulator. Not thread-safe.
 class ManualClock final : public Clock {
  public:

@@ -1,12 +1,11 @@
 #include "http/connection.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
 
+#include "base/socket_io.h"
 #include "http/connection_scope.h"
 #include "http/server_core.h"
 
@@ -61,10 +60,7 @@ void Connection::on_readable() {
 
 // Returns what recv() does; an end or an error has been dealt with.
 ssize_t Connection::receive(char* to, size_t size) {
-  ssize_t n = 0;
-  do {
-    n = ::recv(fd_.get(), to, size, 0);
-  } while (n < 0 && errno == EINTR);
+  const ssize_t n = receive_now(fd_.get(), to, size);
   if (n > 0) {
     core_.stats.bytes_in += static_cast<uint64_t>(n);
   } else if (n == 0) {

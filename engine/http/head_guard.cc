@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 
 namespace hearth::http {
 namespace {
@@ -16,13 +18,33 @@ constexpr std::array<bool, 256> kPlain = [] {
 
 bool is_plain(char c) { return kPlain[static_cast<unsigned char>(c)]; }
 
+// The first byte at or after `at` that is not plain, or `end`. Eight bytes a step: a byte below
+// 0x20 borrows into its top bit, and so does 0x7f once it is turned into zero; top bits that were
+// set before (0x80..0xff are plain) don't count. A borrow can only mark bytes behind a true one.
+size_t skip_plain(const char* bytes, size_t at, size_t end) {
+  static_assert(std::endian::native == std::endian::little);
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kTops = kOnes * 0x80;
+  while (end - at >= 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes + at, 8);
+    const uint64_t below = word - kOnes * 0x20;
+    const uint64_t deletes = (word ^ (kOnes * 0x7f)) - kOnes;
+    const uint64_t found = (below | deletes) & ~word & kTops;
+    if (found != 0) return at + static_cast<size_t>(std::countr_zero(found)) / 8;
+    at += 8;
+  }
+  while (at < end && is_plain(bytes[at])) ++at;
+  return at;
+}
+
 }  // namespace
 
 HeadGuard::Verdict HeadGuard::scan(std::string_view bytes, size_t head_max) {
   const size_t end = std::min(bytes.size(), head_max);
   while (position_ < end) {
     if (at_ == At::line || at_ == At::request_line) {
-      while (position_ < end && is_plain(bytes[position_])) ++position_;
+      position_ = skip_plain(bytes.data(), position_, end);
       if (position_ == end) break;
     }
     if (!step(bytes)) return Verdict::refused;

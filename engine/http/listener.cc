@@ -72,6 +72,21 @@ Peer describe(const sockaddr_storage& storage) {
   return peer;
 }
 
+bool is_loopback(const sockaddr_storage& storage) {
+  if (storage.ss_family == AF_INET6)
+    return IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr);
+  const auto* v4 = reinterpret_cast<const sockaddr_in*>(&storage);
+  return ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+// What accepted connections inherit. On the loopback interface there is no network to be fair to:
+// reno never paces and does the least work a segment, where a system's default may be bbr.
+void set_inherited_options(int fd, const sockaddr_storage& address) {
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (is_loopback(address)) setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+}
+
 bool out_of_resources(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
@@ -87,6 +102,7 @@ Result<std::string> Listener::open(std::string_view text) {
       fd_.valid() && setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
   if (listening && family == AF_INET6)
     listening = setsockopt(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0;
+  if (listening) set_inherited_options(fd_.get(), address.storage);
   listening = listening && ::bind(fd_.get(), address.any(), address.size) == 0 &&
               ::listen(fd_.get(), kBacklog) == 0 &&
               ::getsockname(fd_.get(), address.any(), &address.size) == 0;
@@ -117,8 +133,6 @@ void Listener::on_events(int) {
       if (errno == EAGAIN || errno == EWOULDBLOCK) return;
       continue;  // this client is gone already
     }
-    const int on = 1;
-    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     core_.accepted(std::move(fd), describe(from.storage), functions_only_);
   }
 }

@@ -6,20 +6,13 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/socket_io.h"
+
 namespace hearth::http {
 namespace {
 
-// MSG_NOSIGNAL: the host process may not ignore SIGPIPE, and it is not ours to change that.
-ssize_t send_once(int fd, const char* data, size_t size) {
-  ssize_t n = 0;
-  do {
-    n = ::send(fd, data, size, MSG_NOSIGNAL);
-  } while (n < 0 && errno == EINTR);
-  return n;
-}
-
 ssize_t send_parts(int fd, std::initializer_list<std::string_view> parts) {
-  if (parts.size() == 1) return send_once(fd, parts.begin()->data(), parts.begin()->size());
+  if (parts.size() == 1) return send_now(fd, parts.begin()->data(), parts.begin()->size());
   iovec vectors[Outbox::kPartsMax];
   size_t count = 0;
   for (const std::string_view part : parts) {
@@ -75,7 +68,7 @@ bool Outbox::keep(BufferPool& buffers, std::initializer_list<std::string_view> p
 
 Outbox::Result Outbox::flush(int fd, uint64_t& sent_bytes) {
   if (waiting() == 0) return Result::sent;
-  const ssize_t n = send_once(fd, buffer_.data() + begin_, waiting());
+  const ssize_t n = send_now(fd, buffer_.data() + begin_, waiting());
   if (n < 0) return would_block() ? Result::waiting : Result::failed;
   begin_ += static_cast<size_t>(n);
   sent_bytes += static_cast<uint64_t>(n);

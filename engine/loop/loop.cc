@@ -50,7 +50,9 @@ void Loop::stop() {
 // Before the wait: sleep no longer than until the next timer of the wheel. libuv keeps its timers
 // in memory, so this costs no system call.
 void Loop::on_prepare() {
+  clock_.hold();
   end_turn();
+  clock_.release();
   const MonotonicTime now = clock_.now();
   const milliseconds wait = timers_.until_next(now, wait_max_);
   uv_timer_start(

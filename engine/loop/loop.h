@@ -32,6 +32,7 @@ class Loop {
 
   uv_loop_t* uv() { return &loop_; }
   TimerWheel& timers() { return timers_; }
+  // In a callback of the loop the time stands still: it is that of the callback's begin.
   const Clock& clock() const { return clock_; }
   MonotonicTime now() const { return clock_.now(); }
 
@@ -40,9 +41,10 @@ class Loop {
   // stopped.
   void at_turn_end(Callback<void()> hook) { turn_end_.push_back(hook); }
 
-  // For what calls back out of libuv: a turn has begun. (libuv's own idle time would cost a second
-  // epoll_wait a turn.)
+  // For what calls back out of libuv: a callback begins, and with the first one a turn. (libuv's
+  // own idle time would cost a second epoll_wait a turn.)
   void note_wake() {
+    clock_.hold();
     if (woke_ == MonotonicTime{}) woke_ = clock_.now();
   }
   // The longest turn since the last call, from its first callback to its end, and how many turns
@@ -55,7 +57,7 @@ class Loop {
   void on_check();
   void end_turn();
 
-  const Clock& clock_;
+  HeldClock clock_;
   uv_loop_t loop_;
   TimerWheel timers_;
   milliseconds wait_max_;

@@ -1,9 +1,9 @@
 #include "worker/channel.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cerrno>
+
+#include "base/socket_io.h"
 
 namespace hearth::worker {
 namespace {
@@ -12,13 +12,14 @@ namespace {
 // our memory.
 constexpr size_t kOutHigh = 4 * kPartMax;
 constexpr int kReadsPerEvent = 4;
+constexpr size_t kEndedMost = 64;  // ended calls that are kept before the rest moves up
 
 }  // namespace
 
 Channel::Channel(Loop& loop, BufferPool& buffers, Owner& owner, std::string& read_buffer,
                  uint32_t index)
     : loop_(loop), buffers_(buffers), owner_(owner), read_buffer_(read_buffer), index_(index) {
-  calls_.reserve(72);  // limits.prefetch (64) and a few calls at once
+  calls_.reserve(kEndedMost + 72);  // limits.prefetch (64) and a few calls at once
 }
 
 Status Channel::open(UniqueFd fd) {
@@ -36,21 +37,30 @@ void Channel::close() {
 }
 
 OpenCall* Channel::find(InvocationId id) {
-  for (OpenCall& call : calls_) {
-    if (call.id == id) return &call;
+  for (size_t i = first_; i < calls_.size(); ++i) {
+    if (calls_[i].id == id) return &calls_[i];
   }
   return nullptr;
 }
 
 void Channel::forget(InvocationId id) {
-  const auto found =
-      std::find_if(calls_.begin(), calls_.end(), [&](const OpenCall& c) { return c.id == id; });
-  if (found != calls_.end()) calls_.erase(found);
+  OpenCall* const call = find(id);
+  if (call == nullptr) return;
+  const auto at = calls_.begin() + (call - calls_.data());
+  if (call != &calls_[first_]) {
+    calls_.erase(at);
+    return;
+  }
+  // Replies mostly come in the order of the calls: then nothing is moved but once in a while.
+  call->reply.release();
+  if (++first_ < calls_.size() && first_ < kEndedMost) return;
+  calls_.erase(calls_.begin(), calls_.begin() + static_cast<ptrdiff_t>(first_));
+  first_ = 0;
 }
 
 bool Channel::any_byte_sent(InvocationId id) const {
-  for (const OpenCall& call : calls_) {
-    if (call.id == id) return call.start_offset < written_;
+  for (size_t i = first_; i < calls_.size(); ++i) {
+    if (calls_[i].id == id) return calls_[i].start_offset < written_;
   }
   return true;
 }
@@ -165,10 +175,8 @@ void Channel::flush() {
   for (;;) {
     const size_t size = out_.size() - out_start_;
     if (size == 0) break;
-    const ssize_t n =
-        ::send(fd_.get(), out_.data() + out_start_, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n = send_now(fd_.get(), out_.data() + out_start_, size);
     if (n < 0) {
-      if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK)
         out_start_ = out_.size();  // gone: the read side will say so
       break;
@@ -183,7 +191,7 @@ void Channel::flush() {
   const bool blocked = out_start_ < out_.size();
   // A busy worker keeps its buffer from batch to batch; a quiet one gives a large one back.
   if (!blocked &&
-      (out_.capacity() > kOutHigh || (calls_.size() <= 1 && out_.capacity() > kPartMax))) {
+      (out_.capacity() > kOutHigh || (open_calls() <= 1 && out_.capacity() > kPartMax))) {
     out_.release();
     out_start_ = 0;
   }
@@ -221,10 +229,7 @@ ssize_t Channel::read_once() {
     into += carried;
     room -= carried;
   }
-  ssize_t n;
-  do {
-    n = ::recv(fd_.get(), into, room, MSG_DONTWAIT);
-  } while (n < 0 && errno == EINTR);
+  const ssize_t n = receive_now(fd_.get(), into, room);
   if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? -1 : 0;
   if (n == 0) return 0;
   carry_.clear();

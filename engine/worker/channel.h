@@ -62,9 +62,8 @@ class Channel {
 
   OpenCall* find(InvocationId id);
   void forget(InvocationId id);
-  const std::vector<OpenCall>& calls() const { return calls_; }
   // The call that runs longest; nullptr when the worker has none.
-  const OpenCall* head() const { return calls_.empty() ? nullptr : &calls_.front(); }
+  const OpenCall* head() const { return open_calls() == 0 ? nullptr : &calls_[first_]; }
   bool any_byte_sent(InvocationId id) const;
 
  private:
@@ -73,6 +72,7 @@ class Channel {
   ssize_t read_once();
   bool parse(std::string_view bytes);
   void pump();
+  size_t open_calls() const { return calls_.size() - first_; }
   bool emit(OpenCall& call, const CallFrame& frame);
   char* reserve(size_t bytes);
   void mark_dirty();
@@ -91,7 +91,8 @@ class Channel {
   uint64_t written_ = 0;  // bytes of the stream so far
   bool dirty_ = false;
   bool blocked_ = false;         // the socket is full: waits for writability
-  std::vector<OpenCall> calls_;  // in the order of sending
+  std::vector<OpenCall> calls_;  // in the order of sending; those before first_ have ended
+  size_t first_ = 0;
   std::vector<CallFrame>
       waiting_;  // calls behind a large event; front is being written from waiting_offset_
   size_t waiting_offset_ = 0;
