@@ -20,12 +20,12 @@ let perWorker = 1;
 let storage = null; // which call runs, if several do
 const active = []; // the calls that run; each knows its index
 let queue = [];
-let current = null; // the executing call, if there is one at most
 let bare = 0; // how many running calls end by their callback or by an empty loop; the channel does not hold the loop meanwhile
 let pumping = false;
 let turnPlanned = false;
-let turnStart = 0;
-let lastMs = 0; // how long the last call took
+// Numbers that each call changes. In variables V8 would make an object of every new value.
+const times = new Float64Array(2);
+const TURN_START = 0, LAST = 1; // LAST: how long the last call took
 let stopping = false;
 let leaving = false;
 let lingers = false; // it leaves by itself, and hands back what still comes
@@ -45,9 +45,9 @@ function pump(nowMs) {
   while (active.length < perWorker && queue.length > 0) {
     const now = nowMs || performance.now();
     nowMs = 0;
-    if (lastMs > SLOW_MS) channel.flush(); // a slow function's next call may be slow as well, and nobody could flush then
+    if (times[LAST] > SLOW_MS) channel.flush(); // a slow function's next call may be slow as well, and nobody could flush then
     else channel.flushIfOld(now);
-    if (now - turnStart > TURN_MS) {
+    if (now - times[TURN_START] > TURN_MS) {
       planTurn();
       break;
     }
@@ -70,8 +70,9 @@ function planTurn() {
   setImmediate(function () {
     setImmediate(function () {
       turnPlanned = false;
-      turnStart = performance.now();
-      pump(turnStart);
+      const now = performance.now();
+      times[TURN_START] = now;
+      pump(now);
     });
   });
 }
@@ -85,7 +86,6 @@ function start(call, now) {
 }
 
 function run(call) {
-  current = call;
   let event;
   if (call.event === '') {
     event = {};
@@ -184,8 +184,9 @@ function end(call, flags, text) {
   if (call.bare && --bare === 0) channel.hold(true);
   logs.endOfCall(call);
   const now = performance.now();
-  lastMs = now - call.startMs;
-  const sent = channel.reply(call, flags, Math.round(lastMs * 1000), text, now);
+  const tookMs = now - call.startMs;
+  times[LAST] = tookMs;
+  const sent = channel.reply(call, flags, Math.round(tookMs * 1000), text, now);
   if (sent === null) ended(call, now);
   else sent.then(function () { ended(call, 0); });
 }
@@ -196,13 +197,12 @@ function ended(call, nowMs) {
     active[call.index] = last;
     last.index = call.index;
   }
-  if (current === call) current = null;
   pump(nowMs);
 }
 
 function executing() {
   if (storage !== null) return storage.getStore() || null;
-  return current;
+  return active.length > 0 ? active[0] : null;
 }
 
 // ---- what comes from the engine
@@ -225,7 +225,7 @@ const callbacks = {
   onStop: function () { stopping = true; },
   onTurn: function () {
     const now = performance.now();
-    if (!turnPlanned) turnStart = now;
+    if (!turnPlanned) times[TURN_START] = now;
     if (handler !== null) pump(now);
     else if (stopping && !initialising) leave(0);
   },
@@ -363,7 +363,7 @@ async function exercise() {
     call.event = event;
     queue.push(call);
   }
-  turnStart = performance.now() + 1e6;
+  times[TURN_START] = performance.now() + 1e6;
   pump(0);
   while (active.length > 0 || queue.length > 0) await null;
   handler = null;

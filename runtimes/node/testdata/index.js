@@ -10,6 +10,11 @@ const kinds = {
     throw error;
   },
   sleep: () => later(600),
+  nap: () => later(40),
+  whirl() {
+    const until = Date.now() + 40;
+    while (Date.now() < until);
+  },
   spin() {
     const until = Date.now() + 600;
     while (Date.now() < until);
