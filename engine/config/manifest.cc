@@ -39,7 +39,7 @@ Limits widest_limits() {
 void read_runtime(YamlFields& top, Manifest& out) {
   const YamlEntry* entry = top.entry("runtime");
   if (entry == nullptr) return;
-  const std::array<std::string_view, kRuntimeCount> names = {
+  const std::array<std::string_view, kWorkerRuntimeCount> names = {
       runtime_name(Runtime::python3), runtime_name(Runtime::nodejs), runtime_name(Runtime::native)};
   const auto runtime = entry->value.kind == YamlNode::Kind::scalar
                            ? runtime_from_name(entry->value.text)

@@ -86,7 +86,7 @@ TEST_CASE("the environment of the program is empty") {
 
 TEST_CASE("the machine's own interpreters are found, native needs none") {
   const auto runtimes = find_runtimes({});
-  REQUIRE(runtimes.size() == kRuntimeCount);
+  REQUIRE(runtimes.size() == kWorkerRuntimeCount);
   CHECK(runtimes[0].name == "python3");
   CHECK(runtimes[2].usable());
   for (const RuntimeInfo& info : runtimes) {

@@ -163,6 +163,7 @@ Result<InvocationId> Dispatcher::submit(CallRequest&& request) {
   call.http_event = request.http_event;
   call.want_tail = request.want_tail;
   call.done = request.done;
+  call.on_part = request.on_part;
   call.submitted = clock_.now();
   if (!own(call, request)) {
     calls_.remove(id);
@@ -197,8 +198,7 @@ Result<InvocationId> Dispatcher::submit(CallRequest&& request) {
 Worker* Dispatcher::pick_worker(Function& function, MonotonicTime now) {
   if (Worker* idle = function.idle.front()) return idle;
   const uint32_t per_worker = function.spec->concurrency.per_worker;
-  const uint32_t ahead =
-      function.estimate.calls_within(limits_.prefetch_time.count(), limits_.prefetch_max);
+  const uint32_t ahead = pool_.ahead(function);
   if (per_worker == 1 && ahead == 0) return nullptr;
   Worker* best = nullptr;
   for (Worker* w = function.workers.front(); w != nullptr; w = function.workers.next(*w)) {

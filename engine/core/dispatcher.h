@@ -58,6 +58,8 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   void on_worker_init_failed(WorkerId worker, std::string_view error_json) override;
   bool on_reply(WorkerId worker, InvocationId call, const WorkerReply& reply) override;
   bool on_reply_too_large(WorkerId worker, InvocationId call) override;
+  bool takes_parts(WorkerId worker, InvocationId call) const override;
+  void on_reply_part(WorkerId worker, InvocationId call, std::string_view part) override;
   bool on_handback(WorkerId worker, InvocationId call) override;
   void on_pong(WorkerId worker, uint16_t sequence) override;
   void on_violation(WorkerId worker, std::string_view what) override;
@@ -122,6 +124,7 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   void finish_with_cause(Call& call, const StartFailure& failure);
   void account(Call& call, const Outcome& outcome);
   Worker* pick_worker(Function& function, MonotonicTime now);
+  const Call* find_sent(WorkerId worker, InvocationId id) const;
   Call* find_sent(WorkerId worker, InvocationId id);
   void release(Call& call);
   void drop_if_unused(FunctionId id);

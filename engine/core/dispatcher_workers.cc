@@ -5,6 +5,7 @@
 
 #include <cctype>
 #include <cstring>
+#include <utility>
 
 #include "core/dispatcher.h"
 
@@ -67,11 +68,26 @@ void Dispatcher::on_violation(WorkerId id, std::string_view what) {
     pool_.kill(*worker, Code::protocol_violation, std::string(what));
 }
 
-Call* Dispatcher::find_sent(WorkerId worker, InvocationId id) {
-  Call* call = calls_.find(id);
+const Call* Dispatcher::find_sent(WorkerId worker, InvocationId id) const {
+  const Call* call = calls_.find(id);
   const bool its_own =
       call != nullptr && call->stage == Call::Stage::sent && call->worker->id == worker;
   return its_own ? call : nullptr;
+}
+
+Call* Dispatcher::find_sent(WorkerId worker, InvocationId id) {
+  return const_cast<Call*>(std::as_const(*this).find_sent(worker, id));
+}
+
+bool Dispatcher::takes_parts(WorkerId worker, InvocationId id) const {
+  const Call* call = find_sent(worker, id);
+  return call != nullptr && !call->finished && call->on_part;
+}
+
+void Dispatcher::on_reply_part(WorkerId worker, InvocationId id, std::string_view part) {
+  if (!takes_parts(worker, id)) return;
+  const PartFn on_part = calls_.find(id)->on_part;  // the callback may end the call
+  on_part(id, part);
 }
 
 bool Dispatcher::on_reply(WorkerId id, InvocationId call_id, const WorkerReply& reply) {

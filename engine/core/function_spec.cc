@@ -9,7 +9,7 @@ namespace hearth {
 namespace {
 
 constexpr std::array<std::string_view, kRuntimeCount> kRuntimeNames = {"python3", "nodejs",
-                                                                       "native"};
+                                                                       "native", "host"};
 
 Error bad(std::string detail) { return Error{Code::invalid_parameter, std::move(detail)}; }
 
@@ -103,7 +103,7 @@ std::string_view runtime_name(Runtime runtime) {
 }
 
 std::optional<Runtime> runtime_from_name(std::string_view name) {
-  for (size_t i = 0; i < kRuntimeNames.size(); ++i) {
+  for (size_t i = 0; i < kWorkerRuntimeCount; ++i) {
     if (kRuntimeNames[i] == name) return static_cast<Runtime>(i);
   }
   return std::nullopt;
@@ -119,12 +119,15 @@ Status validate(const FunctionSpec& spec, const Limits& limits) {
     return bad(fmt::format("name '{}': 1 to {} letters, digits, '-' and '_' are allowed", spec.name,
                            kFunctionNameMax));
   }
-  HEARTH_TRY(validate_handler(spec));
+  const bool host = spec.runtime == Runtime::host;
+  if (host != (spec.host != nullptr)) return bad("a function of the host needs its handler");
+  if (!host) HEARTH_TRY(validate_handler(spec));
   if (spec.timeout < milliseconds(1) || spec.timeout > limits.timeout_max) {
     return bad(fmt::format("timeout is {} ms: 1 ms to {} s are allowed", spec.timeout.count(),
                            limits.timeout_max.count()));
   }
-  if (spec.memory_bytes < mebibytes(64) || spec.memory_bytes > limits.function_memory_max) {
+  const uint64_t memory_min = host ? 0 : mebibytes(64);
+  if (spec.memory_bytes < memory_min || spec.memory_bytes > limits.function_memory_max) {
     return bad(fmt::format("memory is {} MB: 64 MB to {} MB are allowed", spec.memory_bytes >> 20,
                            limits.function_memory_max >> 20));
   }

@@ -12,11 +12,14 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "core/host_handler.h"
 
 namespace hearth {
 
-enum class Runtime : uint8_t { python3, nodejs, native };
-inline constexpr size_t kRuntimeCount = 3;
+// host: a function of the process that the engine is embedded in. No manifest can name it.
+enum class Runtime : uint8_t { python3, nodejs, native, host };
+inline constexpr size_t kRuntimeCount = 4;
+inline constexpr size_t kWorkerRuntimeCount = 3;  // those before host have processes
 std::string_view runtime_name(Runtime runtime);
 std::optional<Runtime> runtime_from_name(std::string_view name);
 
@@ -49,6 +52,7 @@ struct FunctionSpec {
   std::string code_sha256;  // 64 lower-case hex digits: the archive's hash, names the folder in the
                             // code store
   uint64_t code_size = 0;   // bytes of the archive
+  std::shared_ptr<HostHandler> host;  // of runtime host only
   std::string revision;     // 64 lower-case hex digits over code and configuration; set by the
                             // function service
 

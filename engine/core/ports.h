@@ -44,6 +44,8 @@ struct Outcome {
 };
 
 using DoneFn = Callback<void(InvocationId, const Outcome&)>;
+// A part of a reply that comes in parts, in order and before `done`. May abandon the call.
+using PartFn = Callback<void(InvocationId, std::string_view part)>;
 
 struct CallRequest {
   FunctionId function;
@@ -54,6 +56,9 @@ struct CallRequest {
   bool http_event = false;     // the payload has the API Gateway v2.0 shape
   bool want_tail = false;      // collect the log's tail
   DoneFn done;
+  // Set: what comes of the reply before its end is handed on at once, is not counted against
+  // limits.reply, and is missing in `done`.
+  PartFn on_part;
 };
 
 // What brings events in uses only this.
@@ -144,6 +149,9 @@ class WorkerEvents {
   // dropped by the caller, which still says on_reply (with any payload) at its end: only then does
   // the worker have room again.
   virtual bool on_reply_too_large(WorkerId worker, InvocationId call) = 0;
+  // Does the caller of this call take the reply in parts? If so, on_reply_part() hands them on.
+  virtual bool takes_parts(WorkerId worker, InvocationId call) const = 0;
+  virtual void on_reply_part(WorkerId worker, InvocationId call, std::string_view part) = 0;
   virtual bool on_handback(WorkerId worker, InvocationId call) = 0;
   virtual void on_pong(WorkerId worker, uint16_t sequence) = 0;
   // The worker broke the protocol; `what` names how. The core kills it.

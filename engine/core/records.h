@@ -49,6 +49,7 @@ struct Call : ListLink<InQueue>, ListLink<InFlight> {
   std::string_view payload_view;  // into `payload`
   Buffer extension;
   DoneFn done;
+  PartFn on_part;
   Timer timer;
   Dispatcher* dispatcher = nullptr;
   void on_timer();

@@ -212,7 +212,7 @@ bool WorkerPool::start_one(Function& function) {
       function.starved = true;
       return false;
     }
-    if (runtime != Runtime::native) ++stats_.pool_misses;
+    if (runtime < Runtime::native) ++stats_.pool_misses;
     Worker* fresh = make(runtime, charge);
     fresh->function = &function;
     fresh->spec = function.spec;
@@ -278,6 +278,7 @@ void WorkerPool::on_ready(Worker& worker, uint32_t init_us) {
   Function& function =
       *worker.function;  // of its own revision: a worker that loads an old one was killed
   worker.init_us = init_us;
+  worker.used = worker.runtime == Runtime::host;  // there is nothing to wait for: no call is cold
   --function.starting;
   ++function.ready;
   function.failure = StartFailure{};
@@ -339,7 +340,7 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   // Before HELLO a generic worker holds nothing of the function: that it died is the platform's
   // fault.
   const bool platform = exit.start_failed || exit.lost ||
-                        (state == Worker::State::booting && runtime != Runtime::native);
+                        (state == Worker::State::booting && runtime < Runtime::native);
   if (!worker.killed && code == Code::worker_lost)
     code = platform ? Code::worker_start_failed : Code::init_failed;
   if (state == Worker::State::booting && function == nullptr) {
@@ -466,7 +467,7 @@ void WorkerPool::retire_others(Function& function, const FunctionSpecPtr& keep) 
 // allows its size.
 bool WorkerPool::reuse(Worker& booting, const FunctionSpecPtr& spec) {
   const uint64_t others = stats_.memory_charged - booting.charge;
-  if (booting.killed || booting.runtime != spec->runtime || spec->runtime == Runtime::native)
+  if (booting.killed || booting.runtime != spec->runtime || spec->runtime >= Runtime::native)
     return false;
   const bool same_memory = booting.spec->memory_bytes == spec->memory_bytes;
   if (!same_memory && !fits_parked(spec->runtime, 0)) return false;  // its heap is fixed by now
@@ -585,11 +586,16 @@ bool WorkerPool::stalled(const Worker& worker, MonotonicTime now) const {
   return !worker.calls.empty() && now - worker.head_since >= stall_time(*worker.function);
 }
 
+uint32_t WorkerPool::ahead(const Function& function) const {
+  // A function of the host is called, not sent to: there is no way to save.
+  if (function.spec->runtime == Runtime::host) return 0;
+  return function.estimate.calls_within(limits_.prefetch_time.count(), limits_.prefetch_max);
+}
+
 uint32_t WorkerPool::capacity(const Worker& worker, MonotonicTime now) const {
   const uint32_t per_worker = worker.spec->concurrency.per_worker;
   if (stalled(worker, now)) return per_worker;
-  return per_worker + worker.function->estimate.calls_within(limits_.prefetch_time.count(),
-                                                             limits_.prefetch_max);
+  return per_worker + ahead(*worker.function);
 }
 
 }  // namespace hearth

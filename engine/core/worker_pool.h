@@ -82,6 +82,8 @@ class WorkerPool {
   Worker* find(WorkerId id) { return workers_.find(id); }
   void busy(Worker& worker);         // it has got a call: no candidate for idling
   void watch_stall(Worker& worker);  // it has got a call that waits behind another
+  // Calls that may be sent to a busy worker of `function` beyond per_worker.
+  uint32_t ahead(const Function& function) const;
   uint32_t capacity(const Worker& worker,
                     MonotonicTime now) const;  // calls that it may hold now, prefetch included
   // Its oldest call has run for so long that nothing more is to wait behind it.

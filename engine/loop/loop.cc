@@ -1,10 +1,12 @@
 #include "loop/loop.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace hearth {
 namespace {
 constexpr milliseconds kWaitMax{1'000};
+constexpr int kSettleTurns = 4;
 }
 
 Loop::Loop(const Clock& clock) : clock_(clock), timers_(clock.now()), wait_max_(kWaitMax) {
@@ -38,7 +40,11 @@ void Loop::run() {
 
 void Loop::step(milliseconds most) {
   wait_max_ = std::clamp(most, milliseconds(0), kWaitMax);
+  watches_changed_ = false;
   uv_run(&loop_, most.count() == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+  wait_max_ = milliseconds(0);
+  for (int i = 0; i < kSettleTurns && std::exchange(watches_changed_, false); ++i)
+    uv_run(&loop_, UV_RUN_NOWAIT);
   wait_max_ = kWaitMax;
 }
 
@@ -50,11 +56,12 @@ void Loop::stop() {
 // Before the wait: sleep no longer than until the next timer of the wheel. libuv keeps its timers
 // in memory, so this costs no system call.
 void Loop::on_prepare() {
+  again_ = false;
   clock_.hold();
   end_turn();
   clock_.release();
   const MonotonicTime now = clock_.now();
-  const milliseconds wait = timers_.until_next(now, wait_max_);
+  const milliseconds wait = again_ ? milliseconds(0) : timers_.until_next(now, wait_max_);
   uv_timer_start(
       timer_.get(), [](uv_timer_t*) {}, static_cast<uint64_t>(wait.count()), 0);
   if (woke_ != MonotonicTime{}) {
@@ -69,6 +76,10 @@ void Loop::on_check() {
   note_wake();
   timers_.advance(clock_.now());
   end_turn();
+}
+
+milliseconds Loop::next_wake(milliseconds most) const {
+  return again_ ? milliseconds(0) : timers_.until_next(clock_.now(), most);
 }
 
 void Loop::end_turn() {

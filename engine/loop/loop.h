@@ -30,6 +30,11 @@ class Loop {
   void step(milliseconds most);
   void stop();
 
+  // There is work for the end of a turn: this one does not wait, if it has not waited yet.
+  void turn_again() { again_ = true; }
+  // How long nothing would happen from now on without an event: what step() would wait for.
+  milliseconds next_wake(milliseconds most) const;
+
   uv_loop_t* uv() { return &loop_; }
   TimerWheel& timers() { return timers_; }
   // In a callback of the loop the time stands still: it is that of the callback's begin.
@@ -40,6 +45,9 @@ class Loop {
   // where batched writes go out. Never removed; what it points to must live until the loop has
   // stopped.
   void at_turn_end(Callback<void()> hook) { turn_end_.push_back(hook); }
+
+  // For what watches descriptors: libuv tells the kernel of a change only in its next turn.
+  void note_watch() { watches_changed_ = true; }
 
   // For what calls back out of libuv: a callback begins, and with the first one a turn. (libuv's
   // own idle time would cost a second epoll_wait a turn.)
@@ -69,6 +77,8 @@ class Loop {
   microseconds longest_turn_{0};
   uint64_t turns_ = 0;
   bool stopping_ = false;
+  bool again_ = false;
+  bool watches_changed_ = false;
 };
 
 }  // namespace hearth

@@ -21,6 +21,7 @@ Status Poll::start(Loop& loop, int fd, int events, EventFn on_event) {
 
 void Poll::set(int events) {
   events_ = events;
+  loop_->note_watch();
   uv_poll_start(handle_.get(), events, &Poll::trampoline);
 }
 

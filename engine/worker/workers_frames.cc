@@ -113,6 +113,10 @@ bool Workers::gather(Process& process, OpenCall& call, std::string_view part) {
     call.uncredited = 0;
   }
   if (call.too_large) return true;
+  if (events_->takes_parts(process.id, call.id)) {
+    events_->on_reply_part(process.id, call.id, part);
+    return true;
+  }
   if (call.reply_bytes > limits_.reply_max) {
     call.too_large = true;
     call.reply.release();

@@ -72,7 +72,7 @@ void Simulator::choose_faults() {
 void Simulator::deploy(FakeFunction& function) {
   auto spec = std::make_shared<FunctionSpec>();
   spec->name = function.name;
-  spec->runtime = static_cast<Runtime>(random_.below(kRuntimeCount));
+  spec->runtime = static_cast<Runtime>(random_.below(kWorkerRuntimeCount));
   spec->handler = "app.handler";
   spec->timeout = milliseconds(random_.between(150, 800));
   spec->memory_bytes = mebibytes(random_.between(64, 256));
