@@ -81,7 +81,7 @@ class Cpp(NativeConformance, unittest.TestCase):
 class WithoutThread(NativeConformance, unittest.TestCase):
     """Between calls only: what is sent while a handler runs is answered after it."""
     program = "conformance_nothread"
-    answers_while_busy = False
+    answers_while_busy = answers_while_spinning = False
     test_a_worker_that_was_idle_for_long_still_answers_while_busy = None
     test_a_finished_reply_does_not_wait_behind_a_long_handler = None
 

@@ -12,6 +12,7 @@ const logs = require('./logs.cjs');
 const CHANNEL_FD = 3;
 const REPLY_MAX = 6 * 1024 * 1024 + 100; // Lambda's limit, to the byte
 const SLOW_MS = 0.5;
+const CAUTION_CALLS = 64; // after a call that took longer than that
 const LEAVE_MS = 1000; // how long a worker that ends by itself waits for STOP
 const TURN_MS = 2; // handlers that never wait let the loop turn this often, so that RECALL and PING are read
 
@@ -25,7 +26,7 @@ let pumping = false;
 let turnPlanned = false;
 // Numbers that each call changes. In variables V8 would make an object of every new value.
 const times = new Float64Array(2);
-const TURN_START = 0, LAST = 1; // LAST: how long the last call took
+const TURN_START = 0, CAUTION = 1; // CAUTION: how many calls more are to find no reply waiting, because one was slow
 let stopping = false;
 let leaving = false;
 let lingers = false; // it leaves by itself, and hands back what still comes
@@ -45,8 +46,12 @@ function pump(nowMs) {
   while (active.length < perWorker && queue.length > 0) {
     const now = nowMs || performance.now();
     nowMs = 0;
-    if (times[LAST] > SLOW_MS) channel.flush(); // a slow function's next call may be slow as well, and nobody could flush then
-    else channel.flushIfOld(now);
+    if (times[CAUTION] > 0) { // the next call may be slow as well, and nobody could flush then
+      times[CAUTION]--;
+      channel.flush();
+    } else {
+      channel.flushIfOld(now);
+    }
     if (now - times[TURN_START] > TURN_MS) {
       planTurn();
       break;
@@ -185,7 +190,7 @@ function end(call, flags, text) {
   logs.endOfCall(call);
   const now = performance.now();
   const tookMs = now - call.startMs;
-  times[LAST] = tookMs;
+  if (tookMs > SLOW_MS) times[CAUTION] = CAUTION_CALLS;
   const sent = channel.reply(call, flags, Math.round(tookMs * 1000), text, now);
   if (sent === null) ended(call, now);
   else sent.then(function () { ended(call, 0); });

@@ -8,6 +8,9 @@ import time
 from fake_engine import (CHUNK, CREDIT, ERROR, HANDBACK, HELLO, INIT_ERROR, LAST, LOG, MORE, PING, PONG, RECALL, REPLY, STOP, TIMEOUT_S, FakeEngine,
                          REQUEST_ID, WorkerGone, call, frame, golden)
 
+FLUSH_MAX_S = 0.005  # rule 2 of protocol.md: a finished reply waits no longer than that
+PING_MAX_S = 0.1     # rule 3: a worker that lets a PING wait longer is killed at the deadline
+
 HELLO_WORLD = b'{"message":"Hello world"}'
 
 
@@ -30,7 +33,8 @@ class Conformance(object):
     root = None         # the folder of the test function
     handler = None      # its handler
     runtime = None      # what HELLO says
-    answers_while_busy = True  # PING and RECALL while a handler keeps its thread
+    answers_while_busy = True  # PING and RECALL while a handler sleeps
+    answers_while_spinning = True  # and while it computes without a pause
     error_type = "ValueError"
 
     def worker(self):
@@ -202,29 +206,63 @@ class Conformance(object):
 
     # ---- control while a handler runs
 
+    def assert_quick(self, bound_s, measure, share=0.5, rounds=6):
+        """measure() gives the times of one round; that share of them must be below the bound. A shared machine has slow moments: one good
+        round shows that the worker keeps the bound, and one that breaks it has none."""
+        seen = []
+        for _ in range(rounds):
+            times = sorted(measure())
+            seen.append(times[int(len(times) * share)])
+            if seen[-1] < bound_s:
+                return
+        self.fail("%s are all above %.3f s" % (["%.4f" % one for one in seen], bound_s))
+
+    def busy_kinds(self, sleeping, spinning):
+        """What may keep a handler of this worker busy while it still answers."""
+        return [sleeping] * self.answers_while_busy + [spinning] * self.answers_while_spinning
+
     def test_a_finished_reply_does_not_wait_behind_a_long_handler(self):
         engine = self.ready()
         for warm in range(20):
             engine.run({"name": "world"}, 3, warm)
-        delays = []
-        for round_ in range(3):
-            engine.send(call({"name": "world"}, 1, round_) + call({"do": "sleep"}, 2, round_))
-            sent = time.monotonic()
-            delays.append(engine.expect(REPLY).at - sent)
-            engine.outcome(2, round_)
-        self.assertLess(min(delays), 0.02)
+
+        def delays(do):
+            for generation in range(16):
+                time.sleep(0.001 * (generation * 7 % 16))  # at no fixed phase of a guard's period
+                sent = time.monotonic()
+                engine.send(call({"name": "world"}, 1, generation) + call({"do": do}, 2, generation))
+                yield engine.expect(REPLY).at - sent
+                engine.outcome(2, generation)
+
+        # A handler that computes shares the processor with whatever else runs, and so with the guard: fewer of its times tell about the shim.
+        for do, share in zip(self.busy_kinds("nap", "whirl"), (0.5, 0.25)):
+            with self.subTest(do=do):
+                self.assert_quick(FLUSH_MAX_S, lambda do=do: delays(do), share)
+
+    def test_ping_and_recall_are_answered_while_a_handler_runs(self):
+        engine = self.ready()
+
+        def delays(do):
+            engine.send(call({"do": do}, 1) + b"".join(call({"name": "world"}, slot) for slot in range(2, 7)))
+            for slot in range(2, 7):
+                time.sleep(0.03)
+                sent = time.monotonic()
+                engine.send(frame(RECALL, slot=slot, generation=1) + frame(PING, aux=slot))
+                handback, pong = engine.receive(), engine.receive()
+                self.assertEqual((handback.kind, handback.slot, pong.kind, pong.aux), (HANDBACK, slot, PONG, slot))
+                yield pong.at - sent
+            engine.outcome(1)
+
+        for do in self.busy_kinds("sleep", "spin"):
+            with self.subTest(do=do):
+                self.assert_quick(PING_MAX_S, lambda do=do: delays(do))
 
     def test_recall_hands_back_what_has_not_started(self):
         engine = self.ready()
         engine.send(call({"do": "sleep"}, 1) + call({"name": "world"}, 2) + call({"name": "world"}, 3))
         time.sleep(0.05)
-        sent = time.monotonic()
         engine.send(frame(RECALL, slot=1, generation=1) + frame(RECALL, slot=3, generation=1) + frame(PING, aux=5) + frame(RECALL, slot=9, generation=9))
-        first = engine.receive()
-        if self.answers_while_busy:
-            self.assertLess(first.at - sent, 0.3)
-        frames = [first] + [engine.receive() for _ in range(3)]
-        kinds = [(one.kind, one.slot) for one in frames]
+        kinds = [(one.kind, one.slot) for one in (engine.receive() for _ in range(4))]
         self.assertEqual(kinds.count((HANDBACK, 3)), 1)
         self.assertEqual(kinds.count((PONG, 0)), 1)
         if self.answers_while_busy:
@@ -244,14 +282,19 @@ class Conformance(object):
     def test_a_worker_that_was_idle_for_long_still_answers_while_busy(self):
         engine = self.ready()
         engine.run({"name": "world"})
-        time.sleep(0.4)
-        engine.send(call({"do": "sleep"}, 2))
-        time.sleep(0.03)
-        sent = time.monotonic()
-        engine.send(frame(PING, aux=1))
-        got = engine.expect(PONG)
-        if self.answers_while_busy:
-            self.assertLess(got.at - sent, 0.3)
+
+        def delays():
+            time.sleep(0.4)  # longer than a guard stays awake
+            engine.send(call({"do": "sleep"}, 2))
+            time.sleep(0.03)
+            sent = time.monotonic()
+            engine.send(frame(PING, aux=1))
+            got = engine.receive()
+            yield got.at - sent
+            self.assertEqual(got.kind, PONG)
+            engine.outcome(2)
+
+        self.assert_quick(PING_MAX_S, delays)
 
     # ---- logs
 

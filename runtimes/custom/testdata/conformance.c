@@ -10,6 +10,27 @@ static void sleep_ms(long ms) {
   nanosleep(&t, NULL);
 }
 
+static void spin_ms(long ms) {
+  struct timespec begin, now;
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  do clock_gettime(CLOCK_MONOTONIC, &now);
+  while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 < ms);
+}
+
+static int keep_busy(const char* event) {
+  if (has(event, "\"do\":\"sleep\""))
+    sleep_ms(600);
+  else if (has(event, "\"do\":\"nap\""))
+    sleep_ms(40);
+  else if (has(event, "\"do\":\"spin\""))
+    spin_ms(600);
+  else if (has(event, "\"do\":\"whirl\""))
+    spin_ms(40);
+  else
+    return 0;
+  return 1;
+}
+
 static void reply_large(hearth_call* call, size_t size) {
   char* text = (char*)malloc(size);
   if (!text) return;
@@ -24,8 +45,7 @@ static void handle(hearth_call* call, const char* event, size_t size, void* user
   (void)user;
   if (has(event, "\"do\":\"error\"")) {
     hearth_reply_error(call, "ValueError", "no \"good\"\n");
-  } else if (has(event, "\"do\":\"sleep\"")) {
-    sleep_ms(600);
+  } else if (keep_busy(event)) {
     hearth_reply(call, "\"slept\"", 7);
   } else if (has(event, "\"do\":\"log\"")) {
     hearth_log(call, HEARTH_WARNING, "line %d\nline %d", 1, 2);

@@ -24,6 +24,16 @@ def do_spin(event, context):
         pass
 
 
+def do_nap(event, context):
+    time.sleep(0.04)
+
+
+def do_whirl(event, context):
+    until = time.monotonic() + 0.04
+    while time.monotonic() < until:
+        pass
+
+
 def do_hang(event, context):
     time.sleep(3600)
 
