@@ -9,16 +9,22 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <optional>
+#include <utility>
 
 #include "api/control_api.h"
 #include "api/front.h"
 #include "core/dispatcher.h"
 #include "engine_view.h"
 #include "function_log_bridge.h"
+#include "host/link_switch.h"
 #include "http/server.h"
+#include "loop/loop_fd.h"
 #include "loop/mailbox.h"
 #include "sandbox/probe.h"
 #include "spawner_config.h"
+#include "store/state_folder.h"
 #include "store/store_thread.h"
 #include "worker/workers.h"
 
@@ -81,24 +87,18 @@ Result<sandbox::Mode> decide_mode(const EngineOptions& options) {
                                           : sandbox::AllowDegraded::kNo);
 }
 
-Status make_state_folder(const std::string& path) {
+// The state folder's lock and, in it, what the spawner mounts from: everything else is the store's.
+Result<StateLock> take_state_folder(const std::string& path) {
   if (path.empty() || path.front() != '/')
     return Error{Code::state_unusable, fmt::format("'{}' is not an absolute path", path)};
-  for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
-    const std::string part = path.substr(0, at);
-    const bool last = at == std::string::npos;
-    if (::mkdir(part.c_str(), last ? 0700 : 0755) != 0 && errno != EEXIST) {
-      return Error{Code::state_unusable, fmt::format("{}: {}", part, std::strerror(errno))};
-    }
-    if (last) break;
-  }
-  if (::chmod(path.c_str(), 0700) != 0)
-    return Error{Code::state_unusable, fmt::format("{}: {}", path, std::strerror(errno))};
-  if (::mkdir((path + "/code").c_str(), 0755) != 0 && errno != EEXIST) {
-    return Error{Code::state_unusable, fmt::format("{}/code: {}", path, std::strerror(errno))};
-  }
-  return ok();
+  StateLock lock = HEARTH_TRY(StateLock::take(path));
+  const std::string code = lock.path() + "/code";
+  if (::mkdir(code.c_str(), 0755) != 0 && errno != EEXIST)
+    return Error{Code::state_unusable, fmt::format("{}: {}", code, std::strerror(errno))};
+  return lock;
 }
+
+using Names = std::map<std::string, FunctionSpecPtr, std::less<>>;
 
 }  // namespace
 
@@ -113,16 +113,21 @@ struct Engine::Parts {
         buffers(limits.buffers_max),
         store(mailbox, clock, log, store_options(options.config, limits, runtimes)),
         function_log(clock),
+        host_workers(loop, buffers),
         workers(loop, buffers, limits, function_log, log),
-        dispatcher(workers, loop.timers(), loop.clock(), buffers, limits) {}
+        links(workers, host_workers, limits.workers_max),
+        dispatcher(links, loop.timers(), loop.clock(), buffers, limits) {}
   ~Parts();
 
   Status open();
   Status start_sandbox();
   Status start_store();
+  void make_status();
   Status start_http();
   void on_spawner_lost(std::string_view detail);
   void on_change(const FunctionChange& change);
+  Status define(FunctionSpec spec);
+  Status undefine(std::string_view name);
   void drain();
   void on_drained();
   void on_drain_deadline();
@@ -139,10 +144,17 @@ struct Engine::Parts {
   Loop loop;
   Mailbox mailbox;
   BufferPool buffers;
+  std::optional<StateLock> state_lock;  // until the store has it
   StoreThread store;
   FunctionLogBridge function_log;
+  HostWorkers host_workers;  // before `workers`: what its functions call goes out in the same turn
   worker::Workers workers;
+  LinkSwitch links;
   Dispatcher dispatcher;
+  Names stored;  // every function of the store, also those that a host function covers
+  Names hosts;
+  uint64_t host_revision = 0;
+  LoopFd loop_fd;
   std::unique_ptr<EngineStatus> status;
   std::unique_ptr<api::Front> front;
   std::unique_ptr<http::Server> server;
@@ -176,7 +188,7 @@ Engine::Parts::~Parts() {
 }
 
 Status Engine::Parts::open() {
-  HEARTH_TRY(make_state_folder(options.config.state_dir));
+  state_lock = HEARTH_TRY(take_state_folder(options.config.state_dir));
   HEARTH_TRY(start_sandbox());
   if (options.after_spawner) HEARTH_TRY(options.after_spawner(options.config.state_dir));
   HEARTH_TRY(start_store());
@@ -188,6 +200,7 @@ Status Engine::Parts::open() {
     if (info.usable() && info.runtime == Runtime::nodejs)
       dispatcher.pool().set_parked_target(Runtime::nodejs, limits.pool_node);
   }
+  make_status();
   if (options.http) HEARTH_TRY(start_http());
   return ok();
 }
@@ -198,6 +211,7 @@ Status Engine::Parts::start_sandbox() {
   const sandbox::SpawnerConfig config =
       HEARTH_TRY(spawner_config(options.config, runtimes, shims, mode));
   workers.attach(dispatcher);
+  host_workers.attach(dispatcher);
   HEARTH_TRY(
       workers.open(config, Callback<void(std::string_view)>::to<&Parts::on_spawner_lost>(this)));
   const sandbox::ReadyMessage& ready = workers.launcher().ready();
@@ -213,11 +227,13 @@ Status Engine::Parts::start_sandbox() {
 }
 
 Status Engine::Parts::start_store() {
-  for (const FunctionSpecPtr& spec : HEARTH_TRY(store.open())) {
+  for (const FunctionSpecPtr& spec :
+       HEARTH_TRY(store.open(*std::exchange(state_lock, std::nullopt)))) {
+    stored[spec->name] = spec;
     if (!dispatcher.upsert(spec))
       log.error("store", "'{}' is left out: limits.functions is reached", spec->name);
   }
-  function_log.attach(store.logs());
+  function_log.attach(store.logs(), options.on_function_line);
   store.set_listener([this](const FunctionChange& change) { on_change(change); });
   store.start();
   return ok();
@@ -225,22 +241,30 @@ Status Engine::Parts::start_store() {
 
 void Engine::Parts::on_change(const FunctionChange& change) {
   if (change.kind == FunctionChange::Kind::removed) {
-    dispatcher.remove(change.name);
-  } else if (!dispatcher.upsert(change.spec)) {
-    log.error("store", "'{}' can't be called: limits.functions is reached", change.name);
+    stored.erase(change.name);
+    if (!hosts.contains(change.name)) dispatcher.remove(change.name);
+  } else {
+    stored[change.name] = change.spec;
+    hosts.erase(change.name);
+    if (!dispatcher.upsert(change.spec))
+      log.error("store", "'{}' can't be called: limits.functions is reached", change.name);
   }
   dispatcher.deliver();
 }
 
-Status Engine::Parts::start_http() {
+void Engine::Parts::make_status() {
   EngineStatus::Sources sources{loop,       dispatcher,   workers,         buffers,
                                 limits,     runtimes,     options.version, options.config.state_dir,
                                 loop.now(), &store.logs()};
   status = std::make_unique<EngineStatus>(std::move(sources));
+}
+
+Status Engine::Parts::start_http() {
   control = std::make_unique<api::ControlApi>(api::ControlApi::Parts{store, loop, limits, *status});
   api::Front::Parts parts{dispatcher, buffers, limits, loop.clock()};
   parts.control = control.get();
   parts.allowed_hosts = options.config.http.allowed_hosts;
+  parts.observer = options.request_observer;
   parts.readiness = Callback<api::Readiness()>::to<&Parts::readiness>(this);
   front = std::make_unique<api::Front>(std::move(parts));
   server = std::make_unique<http::Server>(loop, buffers, limits, *front, log,
@@ -269,6 +293,34 @@ void Engine::Parts::on_spawner_lost(std::string_view detail) {
   dispatcher.close();
   dispatcher.deliver();
   finish(End::spawner_lost);
+}
+
+// ---- functions of the host
+
+Status Engine::Parts::define(FunctionSpec spec) {
+  if (draining) return Error{Code::shutting_down, {}};
+  HEARTH_TRY(validate(spec, limits));
+  spec.revision = fmt::format("{:064x}", ++host_revision);
+  const auto shared = std::make_shared<const FunctionSpec>(std::move(spec));
+  if (!dispatcher.upsert(shared))
+    return Error{Code::invalid_parameter, "limits.functions is reached"};
+  hosts[shared->name] = shared;
+  dispatcher.deliver();
+  return ok();
+}
+
+Status Engine::Parts::undefine(std::string_view name) {
+  const auto found = hosts.find(name);
+  if (found == hosts.end()) return Error{Code::function_unknown, {}};
+  hosts.erase(found);
+  const auto covered = stored.find(name);
+  if (covered != stored.end()) {
+    dispatcher.upsert(covered->second);
+  } else {
+    dispatcher.remove(name);
+  }
+  dispatcher.deliver();
+  return ok();
 }
 
 // ---- the end
@@ -332,12 +384,60 @@ Engine::End Engine::run() {
   return parts_->end;
 }
 
-void Engine::step(milliseconds most) { parts_->loop.step(most); }
+void Engine::step(milliseconds most) {
+  parts_->loop.step(most);
+  parts_->loop_fd.rest();
+}
+
 void Engine::stop() { parts_->loop.stop(); }
 
 void Engine::drain() {
   parts_->mailbox.post([parts = parts_.get()] { parts->drain(); });
 }
+
+bool Engine::post(Mailbox::Message message) { return parts_->mailbox.post(std::move(message)); }
+
+Result<int> Engine::fd() {
+  if (!parts_->loop_fd.is_open()) {
+    HEARTH_TRY(parts_->loop_fd.open(parts_->loop));
+    step(milliseconds(0));  // what was opened before this is watched from now on
+    watch();
+  }
+  return parts_->loop_fd.get();
+}
+
+void Engine::watch() { parts_->loop_fd.wake(); }
+bool Engine::drained() const { return parts_->end == End::drained; }
+bool Engine::spawner_lost() const { return parts_->end == End::spawner_lost; }
+
+// ---- functions of the host
+
+Status Engine::define(FunctionSpec spec) { return parts_->define(std::move(spec)); }
+Status Engine::undefine(std::string_view name) { return parts_->undefine(name); }
+bool Engine::is_host_function(std::string_view name) const { return parts_->hosts.contains(name); }
+HostWorkers& Engine::host_workers() { return parts_->host_workers; }
+
+std::optional<LoadState> Engine::load_state(std::string_view function) const {
+  std::optional<LoadState> state;
+  parts_->dispatcher.each_function([&](const Function& f) {
+    if (f.removed || f.name != function) return;
+    const StartFailure& failure = f.failure;
+    state = LoadState{f.spec->revision, f.ready,         failure.count,
+                      failure.code,     failure.payload, failure.detail};
+  });
+  return state;
+}
+
+StoreThread& Engine::store() { return parts_->store; }
+
+std::string Engine::metrics_text() const {
+  std::string text;
+  MetricsText out(text);
+  parts_->status->append_metrics(out);
+  return text;
+}
+
+std::string Engine::functions_json() const { return parts_->status->functions_json(); }
 
 const std::string& Engine::address() const { return parts_->address; }
 const std::string& Engine::functions_address() const { return parts_->functions_address; }

@@ -101,7 +101,7 @@ std::string EngineStatus::state_json() const {
   });
   out["processes"] = std::move(pids);
   json parked = json::object();
-  for (size_t i = 0; i < kRuntimeCount; ++i) {
+  for (size_t i = 0; i < kWorkerRuntimeCount; ++i) {
     const auto runtime = static_cast<Runtime>(i);
     if (runtime != Runtime::native)
       parked[std::string(runtime_name(runtime))] = s_.dispatcher.pool().parked(runtime);
@@ -143,6 +143,21 @@ std::string EngineStatus::function_json(std::string_view name) const {
                 {"p99_us", stats.total.quantile_us(0.99)}});
   });
   return out;
+}
+
+std::string EngineStatus::functions_json() const {
+  json out = json::array();
+  s_.dispatcher.each_function([&](const Function& function) {
+    if (function.removed) return;
+    out.push_back({{"name", function.name},
+                   {"runtime", runtime_name(function.spec->runtime)},
+                   {"revision", function.spec->revision},
+                   {"workers", function.ready},
+                   {"queued", function.queue.size()},
+                   {"calls", function.stats.submitted},
+                   {"errors", function.stats.errors}});
+  });
+  return dump(out);
 }
 
 // ---- metrics

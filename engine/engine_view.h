@@ -43,6 +43,7 @@ class EngineStatus final : public api::EngineView {
   std::string sandbox_json() const override;
   std::string doctor_json() const override;
   std::string function_json(std::string_view function) const override;
+  std::string functions_json() const;
 
  private:
   void append_functions(MetricsText& out);

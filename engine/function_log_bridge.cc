@@ -3,7 +3,7 @@
 namespace hearth {
 
 void FunctionLogBridge::line(const FunctionSpec& spec, const RequestId* request_id,
-                             worker::LineLevel level, std::string_view text, bool) {
+                             worker::LineLevel level, std::string_view text, bool continued) {
   static constexpr std::string_view kLevels[] = {"plain",   "debug", "info",
                                                  "warning", "error", "critical"};
   if (files_ == nullptr) return;
@@ -18,6 +18,7 @@ void FunctionLogBridge::line(const FunctionSpec& spec, const RequestId* request_
   record.level = kLevels[static_cast<size_t>(level)];
   record.text = text;
   files_->append(spec.name, record);
+  if (also_) also_({spec, request_id, static_cast<int>(level), text, continued});
 }
 
 }  // namespace hearth

@@ -18,6 +18,7 @@ Status CallTable::submit(ConnectionId connection, CallRequest&& request, const C
   if (connection.slot >= slot_count_) return Error{Code::too_many_connections, {}};
   Slot& slot = slots_[connection.slot];
   HEARTH_ASSERT(!slot.connection);
+  if (observer_ != nullptr) request.want_tail = true;  // with it comes the worker's memory
   request.done = DoneFn::plain(&CallTable::on_done, &slot);
   slot.call = HEARTH_TRY(port_.submit(std::move(request)));
   slot.connection = connection;
@@ -43,6 +44,7 @@ void CallTable::on_done(void* context, InvocationId call, const Outcome& outcome
   const CallInfo info = slot.info;
   slot.connection = {};
   --slot.table->in_flight_;
+  if (slot.table->observer_ != nullptr) slot.table->observer_->on_outcome(connection, outcome);
   slot.finish(connection, info, outcome);
 }
 

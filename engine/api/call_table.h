@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "api/request_observer.h"
 #include "core/ports.h"
 #include "http/message.h"
 
@@ -41,6 +42,9 @@ class CallTable {
 
   uint32_t in_flight() const { return in_flight_; }
 
+  // Hears of each outcome before `finish` does; must outlive this. Calls then measure memory too.
+  void observe(RequestObserver& observer) { observer_ = &observer; }
+
  private:
   struct Slot {
     CallTable* table = nullptr;
@@ -54,6 +58,7 @@ class CallTable {
   InvokePort& port_;
   uint32_t slot_count_;
   uint32_t in_flight_ = 0;
+  RequestObserver* observer_ = nullptr;
   std::unique_ptr<Slot[]> slots_;
 };
 

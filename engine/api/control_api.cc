@@ -9,6 +9,8 @@
 namespace hearth::api {
 namespace {
 
+constexpr const char* kBusy = "try again in a second";
+
 // Host has been checked by the guard: a name or literal with an optional port.
 std::string origin_of(const http::RequestHead& head) {
   return "http://" + std::string(head.host.empty() ? std::string_view("localhost") : head.host);
@@ -67,12 +69,31 @@ void ControlApi::on_request(ConnectionId connection, http::Request& request) {
   } else {
     call->body = request.body;
   }
-  const bool posted = store_.post([this, connection, id, op, call](FunctionService& service) {
-    auto reply = std::make_shared<Result<ControlReply>>(run_control(*call, service, store_.logs()));
-    store_.answer([this, connection, id, op, reply] { answer(connection, id, op, *reply); });
+  const bool posted = is_upload(op) ? post_upload(connection, id, call)
+                                    : store_.post([=, this](FunctionService& service) {
+                                        answer_later(connection, id, op,
+                                                     run_control(*call, service, store_.logs()));
+                                      });
+  if (!posted) respond_error(*responder_, connection, id, Code::store_busy, kBusy);
+}
+
+bool ControlApi::post_upload(ConnectionId connection, const RequestId& id,
+                             const std::shared_ptr<ControlCall>& call) {
+  return store_.post_code([=, this](const FunctionService& prepare) {
+    auto upload = std::make_shared<Result<Upload>>(read_upload(*call, prepare));
+    const ControlOp op = call->route.op;
+    if (!*upload) return answer_later(connection, id, op, upload->error());
+    const bool posted = store_.post([=, this](FunctionService& service) {
+      answer_later(connection, id, op, apply_upload(*call, std::move(**upload), service));
+    });
+    if (!posted) answer_later(connection, id, op, Error{Code::store_busy, kBusy});
   });
-  if (!posted)
-    respond_error(*responder_, connection, id, Code::store_busy, "try again in a second");
+}
+
+void ControlApi::answer_later(ConnectionId connection, const RequestId& id, ControlOp op,
+                              Result<ControlReply> reply) {
+  auto shared = std::make_shared<Result<ControlReply>>(std::move(reply));
+  store_.answer([=, this] { answer(connection, id, op, *shared); });
 }
 
 void ControlApi::on_gone(ConnectionId connection) { downloads_.on_gone(connection); }

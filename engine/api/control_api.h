@@ -1,5 +1,5 @@
 // The control plane: Lambda's REST API for functions, and /hearth/v1. Heads are looked at here;
-// JSON, base64, zip and SQL are the store thread's. Loop thread only.
+// JSON, base64, zip and SQL are the store's threads'. Loop thread only.
 #pragma once
 #include <memory>
 #include <optional>
@@ -42,6 +42,12 @@ class ControlApi final : public ControlHandler {
  private:
   // Answers what needs the engine only. False: it needs the store.
   bool answer_from_view(ConnectionId connection, const RequestId& id, ControlOp op);
+  // False: the store has too much to do already.
+  bool post_upload(ConnectionId connection, const RequestId& id,
+                   const std::shared_ptr<ControlCall>& call);
+  // On the store's threads: answer() on the loop's.
+  void answer_later(ConnectionId connection, const RequestId& id, ControlOp op,
+                    Result<ControlReply> reply);
   void answer(ConnectionId connection, const RequestId& id, ControlOp op,
               Result<ControlReply>& reply);
   void respond_json(ConnectionId connection, const RequestId& id, uint16_t status,

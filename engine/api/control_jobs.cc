@@ -62,30 +62,11 @@ Result<uint32_t> number_of(const std::string& query, const char* key, uint32_t s
   return std::min(value, max);
 }
 
-Result<UniqueFd> archive_of(const ScannedBody& scanned, size_t index, FunctionService& service) {
-  UniqueFd file = HEARTH_TRY(service.temporary_file());
+Result<StagedCode> code_of(const ScannedBody& scanned, size_t index,
+                           const FunctionService& service) {
+  const UniqueFd file = HEARTH_TRY(service.temporary_file());
   HEARTH_TRY(decode_archive(scanned.archives[index], file.get()));
-  return file;
-}
-
-Result<ControlReply> create_function(const ControlCall& call, FunctionService& service) {
-  const BodyView body = HEARTH_TRY(BodyView::of(call));
-  const ScannedBody scanned = HEARTH_TRY(scan_body(body.text()));
-  CreateInput input = HEARTH_TRY(parse_create(scanned.json, scanned.archives.size()));
-  const UniqueFd archive = HEARTH_TRY(archive_of(scanned, input.archive, service));
-  const auto record = HEARTH_TRY(
-      service.create(std::move(input.spec), std::move(input.runtime_label), archive.get()));
-  return ControlReply{201, configuration_json(record), {}, {}, {}};
-}
-
-Result<ControlReply> update_code(const ControlCall& call, FunctionService& service) {
-  const BodyView body = HEARTH_TRY(BodyView::of(call));
-  const ScannedBody scanned = HEARTH_TRY(scan_body(body.text()));
-  const CodeInput input = HEARTH_TRY(parse_update_code(scanned.json, scanned.archives.size()));
-  const UniqueFd archive = HEARTH_TRY(archive_of(scanned, input.archive, service));
-  const auto record = HEARTH_TRY(
-      service.update_code(call.route.function, archive.get(), input.revision_id, input.patch));
-  return ControlReply{200, configuration_json(record), {}, {}, {}};
+  return service.prepare_code(file.get());
 }
 
 Result<ControlReply> update_configuration(const ControlCall& call, FunctionService& service) {
@@ -156,15 +137,45 @@ Result<ControlReply> delete_function(const ControlCall& call, FunctionService& s
   return ControlReply{204, {}, {}, {}, {}};
 }
 
+Result<Upload> take_apart(const ControlCall& call, const FunctionService& service) {
+  const BodyView body = HEARTH_TRY(BodyView::of(call));
+  const ScannedBody scanned = HEARTH_TRY(scan_body(body.text()));
+  const size_t archives = scanned.archives.size();
+  if (call.route.op == ControlOp::create_function) {
+    CreateInput input = HEARTH_TRY(parse_create(scanned.json, archives));
+    auto code = code_of(scanned, input.archive, service);
+    return Upload{std::move(input), {}, std::move(code)};
+  }
+  CodeInput input = HEARTH_TRY(parse_update_code(scanned.json, archives));
+  auto code = code_of(scanned, input.archive, service);
+  return Upload{std::nullopt, std::move(input), std::move(code)};
+}
+
 }  // namespace
+
+Result<Upload> read_upload(ControlCall& call, const FunctionService& service) {
+  auto upload = take_apart(call, service);
+  // To give back a large file's blocks takes time too; the thread that is next has none.
+  call.spool.reset();
+  return upload;
+}
+
+Result<ControlReply> apply_upload(const ControlCall& call, Upload upload,
+                                  FunctionService& service) {
+  if (upload.create) {
+    const auto record =
+        HEARTH_TRY(service.create(std::move(upload.create->spec),
+                                  std::move(upload.create->runtime_label), std::move(upload.code)));
+    return ControlReply{201, configuration_json(record), {}, {}, {}};
+  }
+  const auto record = HEARTH_TRY(service.update_code(
+      call.route.function, std::move(upload.code), upload.update.revision_id, upload.update.patch));
+  return ControlReply{200, configuration_json(record), {}, {}, {}};
+}
 
 Result<ControlReply> run_control(const ControlCall& call, FunctionService& service,
                                  LogFiles& logs) {
   switch (call.route.op) {
-    case ControlOp::create_function:
-      return create_function(call, service);
-    case ControlOp::update_code:
-      return update_code(call, service);
     case ControlOp::update_configuration:
       return update_configuration(call, service);
     case ControlOp::delete_function:
@@ -180,13 +191,15 @@ Result<ControlReply> run_control(const ControlCall& call, FunctionService& servi
     case ControlOp::hearth_get:
     case ControlOp::hearth_code:
       return show_function(call, service);
+    case ControlOp::create_function:
+    case ControlOp::update_code:
     case ControlOp::hearth_state:
     case ControlOp::hearth_doctor:
     case ControlOp::hearth_sandbox:
     case ControlOp::hearth_version:
       break;
   }
-  return Error{Code::internal, "an operation that needs no store came to it"};
+  return Error{Code::internal, "an operation that is not run here came here"};
 }
 
 }  // namespace hearth::api

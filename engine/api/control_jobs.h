@@ -1,11 +1,13 @@
-// What the control plane's operations do on the store's thread: JSON and base64, then the function
+// What the control plane's operations do on the store's threads: JSON and base64, then the function
 // service. Nothing of HTTP and of the loop.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "api/control_route.h"
+#include "api/lambda_codec.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "store/function_service.h"
@@ -37,7 +39,22 @@ struct ControlReply {
   UniqueFd archive;
 };
 
-// Runs an operation that needs the store (all but state, doctor, sandbox and version).
+// An upload, read: what its JSON says and its code, or why there is none.
+struct Upload {
+  std::optional<CreateInput> create;  // of create_function
+  CodeInput update;                   // of update_code
+  Result<StagedCode> code;
+};
+
+// create_function and update_code have two steps: the first one (THREAD-SAFE, long) takes the body
+// apart and lets go of its file, the second one is short.
+inline bool is_upload(ControlOp op) {
+  return op == ControlOp::create_function || op == ControlOp::update_code;
+}
+Result<Upload> read_upload(ControlCall& call, const FunctionService& service);
+Result<ControlReply> apply_upload(const ControlCall& call, Upload upload, FunctionService& service);
+
+// Runs any other operation that needs the store (so not state, doctor, sandbox and version).
 Result<ControlReply> run_control(const ControlCall& call, FunctionService& service, LogFiles& logs);
 
 }  // namespace hearth::api

@@ -65,18 +65,23 @@ Error not_spoken(const http::RequestHead& head) {
                            head.path.substr(0, 200))};
 }
 
+// Where a path takes GET it takes HEAD.
+void add_method(std::string& list, std::string_view method) {
+  if (!list.empty()) list += ", ";
+  list += method == "GET" ? std::string_view("GET, HEAD") : method;
+}
+
 template <size_t N>
 Result<ControlOp> pick(const std::array<Verb, N>& verbs, std::string_view rest,
                        const http::RequestHead& head, const Error& unknown) {
-  bool known = false;
+  std::string methods;
   for (const Verb& verb : verbs) {
     if (verb.rest != rest) continue;
     if (verb.method == effective_method(head)) return verb.op;
-    known = true;
+    add_method(methods, verb.method);
   }
-  if (!known) return unknown;
-  return Error{Code::method_not_allowed,
-               fmt::format("{} {}", head.method, head.path.substr(0, 200))};
+  if (methods.empty()) return unknown;
+  return Error{Code::method_not_allowed, methods};
 }
 
 Result<std::string> function_name(std::string_view segment, const http::RequestHead& head) {
@@ -100,7 +105,7 @@ Result<ControlRoute> lambda_route(std::string_view rest, const http::RequestHead
   if (rest.empty()) {
     if (head.method == "POST") return ControlRoute{ControlOp::create_function, {}};
     if (effective_method(head) == "GET") return ControlRoute{ControlOp::list_functions, {}};
-    return Error{Code::method_not_allowed, "GET and POST are"};
+    return Error{Code::method_not_allowed, "GET, HEAD, POST"};
   }
   const size_t slash = std::min(rest.find('/'), rest.size());
   const std::string_view verb = slash == rest.size() ? std::string_view() : rest.substr(slash + 1);

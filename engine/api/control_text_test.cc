@@ -7,7 +7,7 @@
 #include "api/control_route.h"
 #include "api/control_upload.h"
 #include "api/lambda_codec.h"
-#include "store/digest.h"
+#include "base/base64.h"
 #include "tests/catch.h"
 
 using namespace hearth;
@@ -98,6 +98,20 @@ TEST_CASE("what is not spoken says so and what is not there is not found") {
   CHECK_FALSE(is_control_path("/hearth/v10"));
   CHECK_FALSE(is_control_path("/2015-03-3/functions"));
   CHECK_FALSE(is_control_path("/"));
+}
+
+TEST_CASE("a wrong method is told the right ones") {
+  const auto methods = [](const char* method, const char* path) {
+    const auto found = route(method, path);
+    return found ? "found" : found.error().detail;
+  };
+  CHECK(methods("DELETE", "/2015-03-31/functions") == "GET, HEAD, POST");
+  CHECK(methods("POST", "/2015-03-31/functions/f") == "GET, HEAD, DELETE");
+  CHECK(methods("GET", "/2015-03-31/functions/f/code") == "PUT");
+  CHECK(methods("POST", "/2015-03-31/functions/f/configuration") == "GET, HEAD, PUT");
+  CHECK(methods("DELETE", "/2015-03-31/functions/f/versions") == "GET, HEAD");
+  CHECK(methods("POST", "/hearth/v1/state") == "GET, HEAD");
+  CHECK(methods("PUT", "/hearth/v1/functions/f/logs") == "GET, HEAD");
 }
 
 TEST_CASE("the archive is cut out of an upload before the rest is parsed") {

@@ -2,10 +2,9 @@
 
 #include <fmt/core.h>
 
-#include <array>
-#include <cstdint>
 #include <cstring>
 
+#include "base/base64.h"
 #include "store/files.h"
 
 namespace hearth::api {
@@ -13,6 +12,8 @@ namespace {
 
 constexpr std::string_view kArchiveKey = "ZipFile";
 constexpr size_t kArchivesMax = 16;
+constexpr size_t kChunk = 64 * 1024;  // characters decoded at once
+static_assert(kChunk % 4 == 0);
 
 // Where the string ends whose first character is at `begin`: the position of its closing quote, or
 // npos.
@@ -92,20 +93,6 @@ class Scanner {
   ScannedBody out_;
 };
 
-constexpr uint8_t kNoDigit = 0xFF;
-
-constexpr std::array<uint8_t, 256> digits() {
-  std::array<uint8_t, 256> table{};
-  for (auto& entry : table) entry = kNoDigit;
-  constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (size_t i = 0; i < kAlphabet.size(); ++i) {
-    table[static_cast<unsigned char>(kAlphabet[i])] = static_cast<uint8_t>(i);
-  }
-  return table;
-}
-constexpr std::array<uint8_t, 256> kDigits = digits();
-
 // The character that begins at `at`, with JSON's escapes taken off; moves `at` behind it. '\0' for
 // an escape that can't stand in base64.
 char next_character(std::string_view text, size_t& at) {
@@ -127,6 +114,20 @@ char next_character(std::string_view text, size_t& at) {
   return value < 0x80 ? static_cast<char>(value) : '\0';
 }
 
+// Appends characters from `at` on, without line breaks, until `clean` has kChunk of them. Returns
+// where it stopped.
+size_t take_characters(std::string_view text, size_t at, std::string& clean) {
+  while (at < text.size() && clean.size() < kChunk) {
+    const std::string_view rest = text.substr(at, kChunk - clean.size());
+    const std::string_view plain = rest.substr(0, rest.find('\\'));
+    clean += plain;
+    at += plain.size();
+    if (plain.size() == rest.size()) continue;
+    if (const char c = next_character(text, at); c != '\n') clean += c;
+  }
+  return at;
+}
+
 Error bad_base64(std::string_view why) {
   return Error{Code::invalid_parameter, fmt::format("ZipFile is not base64: {}", why)};
 }
@@ -136,37 +137,21 @@ Error bad_base64(std::string_view why) {
 Result<ScannedBody> scan_body(std::string_view body) { return Scanner(body).run(); }
 
 Status decode_archive(std::string_view escaped, int file) {
-  constexpr size_t kChunk = 64 * 1024;
-  std::string out;
-  out.reserve(kChunk + 3);
-  uint32_t group = 0;
-  unsigned count = 0;
+  std::string clean;
+  clean.reserve(kChunk);
   bool padded = false;
   for (size_t at = 0; at < escaped.size();) {
-    const char c = next_character(escaped, at);
-    if (c == '\n') continue;
-    if (c == '=') {
-      padded = true;
-      continue;
-    }
-    const uint8_t digit = kDigits[static_cast<unsigned char>(c)];
-    if (digit == kNoDigit) return bad_base64(fmt::format("a wrong character before byte {}", at));
+    at = take_characters(escaped, at, clean);
+    if (clean.empty()) continue;
     if (padded) return bad_base64("something follows the padding");
-    group = group << 6 | digit;
-    if (++count < 4) continue;
-    out += static_cast<char>(group >> 16);
-    out += static_cast<char>(group >> 8);
-    out += static_cast<char>(group);
-    group = count = 0;
-    if (out.size() >= kChunk) {
-      HEARTH_TRY(write_all(file, out));
-      out.clear();
-    }
+    padded = clean.ends_with('=');
+    // A chunk that is not the last one holds whole groups of four.
+    const auto size = base64_decode(clean.data(), clean);
+    if (!size) return bad_base64(fmt::format("a wrong character or length before byte {}", at));
+    HEARTH_TRY(write_all(file, {clean.data(), *size}));
+    clean.clear();
   }
-  if (count == 1) return bad_base64("it ends in the middle");
-  if (count >= 2) out += static_cast<char>(group >> (count == 2 ? 4 : 10));
-  if (count == 3) out += static_cast<char>(group >> 2);
-  return write_all(file, out);
+  return ok();
 }
 
 }  // namespace hearth::api

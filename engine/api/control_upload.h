@@ -23,8 +23,8 @@ struct ScannedBody {
 // body_too_large (more than kControlJsonMax is left), invalid_request (depth).
 Result<ScannedBody> scan_body(std::string_view body);
 
-// Decodes base64 (standard alphabet; padding may be missing; line breaks are passed over) from the
-// inside of a JSON string to a file. Errors: invalid_parameter, disk_full, io_failed.
+// Decodes base64 (as base64_decode() takes it; escaped line breaks are passed over) from the inside
+// of a JSON string to a file. Errors: invalid_parameter, disk_full, io_failed.
 Status decode_archive(std::string_view escaped, int file);
 
 }  // namespace hearth::api

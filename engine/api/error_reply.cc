@@ -43,18 +43,27 @@ size_t write_body(char* out, const ErrorInfo& error, std::string_view detail) {
   return static_cast<size_t>(put(out, "}") - begin);
 }
 
+// Is this a list of methods, as Allow has it? Text of a request never passes for one.
+bool is_method_list(std::string_view text) {
+  constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ, ";
+  return !text.empty() && text.find_first_not_of(kLetters) == text.npos;
+}
+
 constexpr size_t kHeadersMax = 4;
 static_assert(kHeadersMax <= http::RefusalAnswer::kHeadersMax);
 static_assert(RequestId::kTextSize <= sizeof http::RefusalAnswer::text);
 
 // `out` has room for kHeadersMax; returns how many there are.
-size_t write_headers(http::HeaderView* out, const ErrorInfo& error, std::string_view request_id) {
+size_t write_headers(http::HeaderView* out, const ErrorInfo& error, std::string_view detail,
+                     std::string_view request_id) {
   out[0] = {"X-Amzn-ErrorType", error.lambda_name};
   out[1] = {"X-Amzn-RequestId", request_id};
   out[2] = {"X-Hearth-Error", error.name};
   const bool later = error.http_status == 429 || error.http_status == 503;
   if (later) out[3] = {"Retry-After", "1"};
-  return later ? 4 : 3;
+  const bool methods = error.http_status == 405 && is_method_list(detail);
+  if (methods) out[3] = {"Allow", detail};
+  return later || methods ? 4 : 3;
 }
 
 }  // namespace
@@ -67,7 +76,7 @@ void respond_error(Responder& responder, ConnectionId connection, const RequestI
   char id[RequestId::kTextSize];
   request_id.write_text(id);
   std::array<http::HeaderView, kHeadersMax> headers;
-  const size_t count = write_headers(headers.data(), error, {id, sizeof id});
+  const size_t count = write_headers(headers.data(), error, detail, {id, sizeof id});
   responder.respond(connection, {error.http_status, "application/json", {headers.data(), count}},
                     {body, size});
 }
@@ -79,8 +88,8 @@ void render_error(http::RefusalAnswer& answer, const RequestId& request_id, Code
   answer.body.assign(body, write_body(body, error, detail));
   answer.content_type = "application/json";
   request_id.write_text(answer.text.data());
-  answer.header_count =
-      write_headers(answer.headers.data(), error, {answer.text.data(), RequestId::kTextSize});
+  answer.header_count = write_headers(answer.headers.data(), error, detail,
+                                      {answer.text.data(), RequestId::kTextSize});
 }
 
 }  // namespace hearth::api

@@ -25,12 +25,28 @@ Front::Front(Parts parts)
       readiness_(parts.readiness),
       calls_(parts.port, parts.limits.connections_max),
       invoke_(parts.port, parts.buffers, parts.clock, calls_),
-      function_url_(parts.port, parts.buffers, parts.clock, calls_) {}
+      function_url_(parts.port, parts.buffers, parts.clock, calls_),
+      observer_(parts.observer) {
+  if (observer_ != nullptr) calls_.observe(*observer_);
+}
 
 void Front::attach(Responder& responder) {
   responder_ = &responder;
-  invoke_.attach(responder);
-  function_url_.attach(responder);
+  if (observer_ != nullptr) {
+    observed_ = std::make_unique<ObservedResponder>(responder, *observer_);
+    responder_ = observed_.get();
+  }
+  invoke_.attach(*responder_);
+  function_url_.attach(*responder_);
+}
+
+Route Front::find_route(const http::RequestHead& head) const {
+  const Route route = route_of(head);
+  if (observer_ == nullptr || route.kind != RouteKind::other || is_control(head, route))
+    return route;
+  const std::string_view root = observer_->root_function();
+  if (root.empty() || head.functions_only || !head.path.starts_with('/')) return route;
+  return {RouteKind::function_host, root, head.path};
 }
 
 bool Front::is_control(const http::RequestHead& head, const Route& route) const {
@@ -55,13 +71,13 @@ std::optional<Front::Refused> Front::check(const http::RequestHead& head,
   const bool reads_only = route.kind == RouteKind::healthz || route.kind == RouteKind::readyz ||
                           route.kind == RouteKind::metrics;
   if (reads_only && head.method != "GET" && head.method != "HEAD")
-    return Refused{Code::method_not_allowed, "GET and HEAD are"};
+    return Refused{Code::method_not_allowed, "GET, HEAD"};
   return std::nullopt;
 }
 
 http::HeadDecision Front::on_head(const http::RequestHead& head) {
   using Body = http::HeadDecision::Body;
-  const Route route = route_of(head);
+  const Route route = find_route(head);
   const bool has_calls = serves_function(route.kind) || route.kind == RouteKind::invoke;
   // Without a body there is nothing to decide yet, and on_request() can answer with all headers.
   if (!head.has_body && route.kind != RouteKind::other) return {Body::buffer, 0, {}, {}};
@@ -78,13 +94,15 @@ http::HeadDecision Front::on_head(const http::RequestHead& head) {
 
 void Front::on_request(ConnectionId connection, http::Request& request) {
   const RequestId id = ids_.next();
-  const Route route = route_of(request);
+  const Route route = find_route(request);
   // A request with a body has passed on_head().
   if (const auto refused = request.has_body ? std::nullopt : check(request, route)) {
     if (refused->code == Code::host_not_allowed) ++host_refused_;
     if (refused->code == Code::browser_request) ++browser_refused_;
     return respond_error(*responder_, connection, id, refused->code, refused->detail);
   }
+  if (observer_ != nullptr && (serves_function(route.kind) || route.kind == RouteKind::invoke))
+    observer_->on_call(connection, request, route.function, id);
   switch (route.kind) {
     case RouteKind::invoke:
       return invoke_.on_request(connection, request, route.function, id);
@@ -104,6 +122,7 @@ void Front::on_request(ConnectionId connection, http::Request& request) {
 }
 
 void Front::on_gone(ConnectionId connection) {
+  if (observer_ != nullptr) observer_->on_gone(connection);
   calls_.gone(connection);
   if (control_ != nullptr) control_->on_gone(connection);
 }

@@ -12,6 +12,7 @@
 #include "api/function_url.h"
 #include "api/guard.h"
 #include "api/invoke.h"
+#include "api/request_observer.h"
 #include "api/responder.h"
 #include "api/route.h"
 #include "base/buffer_pool.h"
@@ -42,6 +43,7 @@ class Front final : public http::Handler {
     std::vector<std::string> allowed_hosts{};  // http.allowed_hosts, as in Guard
     ControlHandler* control = nullptr;         // none: its paths are unknown
     Callback<Readiness()> readiness{};         // none: always ready
+    RequestObserver* observer = nullptr;
   };
   explicit Front(Parts parts);
 
@@ -69,6 +71,7 @@ class Front final : public http::Handler {
     std::string_view detail;  // static storage
   };
   std::optional<Refused> check(const http::RequestHead& head, const Route& route) const;
+  Route find_route(const http::RequestHead& head) const;
   bool is_control(const http::RequestHead& head, const Route& route) const;
   void on_readyz(ConnectionId connection);
   void on_metrics(ConnectionId connection);
@@ -82,6 +85,8 @@ class Front final : public http::Handler {
   CallTable calls_;
   InvokeApi invoke_;
   FunctionUrl function_url_;
+  RequestObserver* observer_;
+  std::unique_ptr<Responder> observed_;
   std::unique_ptr<Responder> server_;  // when attached to a server
   Responder* responder_ = nullptr;
   std::vector<Callback<void(MetricsText&)>> metrics_;

@@ -310,6 +310,7 @@ TEST_CASE("health, readiness and metrics answer") {
   REQUIRE(rig.responder.status == 200);
   rig.send(TestRequest("POST", "/readyz"));
   REQUIRE(rig.responder.status == 405);
+  REQUIRE(rig.responder.header("Allow") == "GET, HEAD");
   Front front({.port = rig.port,
                .buffers = rig.buffers,
                .limits = rig.limits,

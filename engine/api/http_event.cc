@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "api/base64.h"
 #include "api/byte_writer.h"
 #include "api/guard.h"
 #include "api/percent.h"
+#include "base/base64.h"
 
 namespace hearth::api {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "api/base64.h"
 #include "api/json_scanner.h"
+#include "base/base64.h"
 
 namespace hearth::api {
 namespace {

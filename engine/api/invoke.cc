@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <cstring>
 
-#include "api/base64.h"
 #include "api/error_reply.h"
 #include "api/function_error.h"
 #include "api/function_ref.h"
 #include "api/json_scanner.h"
 #include "api/percent.h"
+#include "base/base64.h"
 #include "base/json_text.h"
 
 namespace hearth::api {
@@ -148,7 +148,7 @@ size_t write_log_result(std::array<char, kLogTailMax>& out, const Outcome& outco
 
 Result<InvokeApi::Order> InvokeApi::read_order(const http::Request& request,
                                                std::string_view segment) const {
-  if (request.method != "POST") return Error{Code::method_not_allowed, "Invoke is a POST"};
+  if (request.method != "POST") return Error{Code::method_not_allowed, "POST"};
   FunctionRef ref;
   if (!parse_function_ref(segment, ref)) {
     return Error{Code::invalid_parameter,

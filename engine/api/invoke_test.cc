@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/base64.h"
 #include "api/test_rig.h"
+#include "base/base64.h"
 #include "tests/catch.h"
 
 using namespace hearth;
@@ -117,6 +117,7 @@ TEST_CASE("another method is refused") {
   Rig rig;
   rig.send(TestRequest("GET", kPath));
   REQUIRE(rig.responder.status == 405);
+  REQUIRE(rig.responder.header("Allow") == "POST");
 }
 
 TEST_CASE("asynchronous calls are refused and nothing is queued") {

@@ -1,6 +1,7 @@
 // The answering half of http::Server as an interface: what the API needs to answer, and what its
 // tests replace. Loop thread only.
 #pragma once
+#include "api/request_observer.h"
 #include "http/server.h"
 
 namespace hearth::api {
@@ -26,6 +27,23 @@ class ServerResponder final : public Responder {
 
  private:
   http::Server& server_;
+};
+
+// Tells `observer` of each response on its way to `next`; both must outlive this.
+class ObservedResponder final : public Responder {
+ public:
+  ObservedResponder(Responder& next, RequestObserver& observer)
+      : next_(next), observer_(observer) {}
+  bool respond(ConnectionId connection, const http::ResponseHead& head,
+               std::string_view body) override {
+    observer_.on_response(connection, head.status);
+    return next_.respond(connection, head, body);
+  }
+  const http::ServerStats& stats() const override { return next_.stats(); }
+
+ private:
+  Responder& next_;
+  RequestObserver& observer_;
 };
 
 }  // namespace hearth::api

@@ -1,5 +1,4 @@
-// The small text forms: function names in paths, percent-encoding, base64, routes.
-#include "api/base64.h"
+// The small text forms: function names in paths, percent-encoding, routes.
 #include "api/function_ref.h"
 #include "api/percent.h"
 #include "api/route.h"
@@ -14,19 +13,6 @@ std::string ref_text(std::string_view segment) {
   FunctionRef ref;
   if (!parse_function_ref(segment, ref)) return "(none)";
   return std::string(ref.name) + "|" + std::string(ref.qualifier);
-}
-
-std::optional<std::string> decoded(std::string_view text) {
-  std::string out(base64_decoded_max(text.size()), '\0');
-  const auto size = base64_decode(out.data(), text);
-  if (!size) return std::nullopt;
-  return out.substr(0, *size);
-}
-
-std::string encoded(std::string_view bytes) {
-  std::string out(base64_encoded_size(bytes.size()), '\0');
-  REQUIRE(base64_encode(out.data(), bytes) == out.data() + out.size());
-  return out;
 }
 
 Route route(std::string_view host, std::string_view path, bool functions_only = false) {
@@ -89,27 +75,6 @@ TEST_CASE("a query falls into its pairs") {
   while (next_query_pair(rest, pair))
     seen += std::string(pair.key) + ">" + std::string(pair.value) + ";";
   REQUIRE(seen == "a>1;b>;>c;d>e=f;");
-}
-
-TEST_CASE("base64 round trips at every length") {
-  REQUIRE(encoded("f") == "Zg==");
-  REQUIRE(encoded("fo") == "Zm8=");
-  REQUIRE(encoded("foobar") == "Zm9vYmFy");
-  std::string bytes;
-  for (int i = 0; i < 300; ++i) {
-    REQUIRE(decoded(encoded(bytes)) == bytes);
-    bytes += static_cast<char>(i * 7);
-  }
-}
-
-TEST_CASE("base64 refuses what no encoder makes") {
-  for (const char* text : {"A", "AA=A", "A===", "AAAA=", "AA=", "====", "AA A", "AAA!", "AB", "AAB",
-                           "_-__", "AA==AA=="}) {
-    INFO(text);
-    REQUIRE_FALSE(decoded(text));
-  }
-  REQUIRE(decoded("Zg") == "f");
-  REQUIRE(decoded("") == "");
 }
 
 TEST_CASE("routes are told apart by host and path") {

@@ -53,8 +53,8 @@ struct FunctionSpec {
                             // code store
   uint64_t code_size = 0;   // bytes of the archive
   std::shared_ptr<HostHandler> host;  // of runtime host only
-  std::string revision;     // 64 lower-case hex digits over code and configuration; set by the
-                            // function service
+  std::string revision;  // 64 lower-case hex digits over code and configuration; set by the
+                         // function service
 
   friend bool operator==(const FunctionSpec&, const FunctionSpec&) = default;
 };

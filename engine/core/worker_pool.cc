@@ -587,8 +587,7 @@ bool WorkerPool::stalled(const Worker& worker, MonotonicTime now) const {
 }
 
 uint32_t WorkerPool::ahead(const Function& function) const {
-  // A function of the host is called, not sent to: there is no way to save.
-  if (function.spec->runtime == Runtime::host) return 0;
+  if (function.spec->runtime == Runtime::host) return 0;  // there is no way to save
   return function.estimate.calls_within(limits_.prefetch_time.count(), limits_.prefetch_max);
 }
 

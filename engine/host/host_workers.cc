@@ -181,7 +181,8 @@ void HostWorkers::end_worker(const Todo& todo) {
   WorkerExit exit;
   exit.wait_status = todo.by_kill ? SIGKILL : 0;
   exit.killed_by_engine = todo.by_kill;
-  // It still answers the core's questions about its calls, and the core may start another meanwhile.
+  // It still answers the core's questions about its calls, and the core may start another
+  // meanwhile.
   events_->on_worker_exit(todo.worker, exit);
   worker = find(todo.worker);
   const FunctionSpecPtr last = std::move(worker->spec);

@@ -17,8 +17,12 @@ class LinkSwitch final : public WorkerLink {
     in_host_[worker.slot] = runtime == Runtime::host;
     of(worker).start(worker, runtime, spec);
   }
-  void bind(WorkerId worker, const FunctionSpecPtr& spec) override { of(worker).bind(worker, spec); }
-  void send(WorkerId worker, CallFrame&& call) override { of(worker).send(worker, std::move(call)); }
+  void bind(WorkerId worker, const FunctionSpecPtr& spec) override {
+    of(worker).bind(worker, spec);
+  }
+  void send(WorkerId worker, CallFrame&& call) override {
+    of(worker).send(worker, std::move(call));
+  }
   void cancel(WorkerId worker, InvocationId call) override { of(worker).cancel(worker, call); }
   void recall(WorkerId worker, InvocationId call) override { of(worker).recall(worker, call); }
   void ping(WorkerId worker, uint16_t sequence) override { of(worker).ping(worker, sequence); }

@@ -7,7 +7,7 @@ namespace hearth {
 namespace {
 constexpr milliseconds kWaitMax{1'000};
 constexpr int kSettleTurns = 4;
-}
+}  // namespace
 
 Loop::Loop(const Clock& clock) : clock_(clock), timers_(clock.now()), wait_max_(kWaitMax) {
   HEARTH_ASSERT(uv_loop_init(&loop_) == 0);

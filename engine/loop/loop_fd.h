@@ -1,5 +1,5 @@
-// A loop as one descriptor, for hosts that have a loop of their own: readable whenever Loop::step(0)
-// has something to do, due timers included. Loop thread only.
+// A loop as one descriptor, for hosts that have a loop of their own: readable whenever
+// Loop::step(0) has something to do, due timers included. Loop thread only.
 #pragma once
 #include "base/unique_fd.h"
 #include "loop/loop.h"

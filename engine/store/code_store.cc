@@ -33,7 +33,7 @@ StagedCode::~StagedCode() {
   if (folder_.valid()) static_cast<void>(remove_tree(staging_, name_));
 }
 
-Result<StagedCode> CodeStore::stage(int archive, uint64_t bytes_max) {
+Result<StagedCode> CodeStore::stage(int archive, uint64_t bytes_max) const {
   StagedCode staged;
   staged.staging_ = folder_.staging();
   const std::string name = random_name();
@@ -61,16 +61,26 @@ Result<StagedCode> CodeStore::stage(int archive, uint64_t bytes_max) {
   return staged;
 }
 
-Status CodeStore::unpack(StagedCode& staged) {
-  staged.code_ = HEARTH_TRY(make_folder(staged.folder_.get(), kCode, 0755));
-  staged.unpacked_ = HEARTH_TRY(unpack_zip(staged.archive_.get(), staged.code_.get(), limits_));
+Result<StagedCode> CodeStore::prepare(int archive, uint64_t bytes_max) const {
+  StagedCode staged = HEARTH_TRY(stage(archive, bytes_max));
+  if (::faccessat(folder_.code(), staged.sha256_.c_str(), F_OK, 0) == 0) return staged;
+  HEARTH_TRY(unpack(staged));
+  HEARTH_TRY(sync_tree(staged.folder_.get()));
+  staged.synced_ = true;
+  return staged;
+}
+
+Status CodeStore::unpack(StagedCode& staged) const {
+  UniqueFd code = HEARTH_TRY(make_folder(staged.folder_.get(), kCode, 0755));
+  staged.unpacked_ = HEARTH_TRY(unpack_zip(staged.archive_.get(), code.get(), limits_));
+  staged.code_ = std::move(code);
   return ok();
 }
 
 Status CodeStore::publish(StagedCode& staged) {
-  HEARTH_ASSERT(staged.code_.valid());
+  HEARTH_ASSERT(staged.is_unpacked());
   HEARTH_TRY(remove(staged.sha256_));
-  HEARTH_TRY(sync_tree(staged.folder_.get()));
+  if (!staged.synced_) HEARTH_TRY(sync_tree(staged.folder_.get()));
   HEARTH_TRY(
       rename_into(staged.folder_.get(), kArchive, folder_.archives(), staged.sha256_ + ".zip"));
   return rename_into(staged.folder_.get(), kCode, folder_.code(), staged.sha256_);

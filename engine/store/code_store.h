@@ -1,5 +1,5 @@
 // Function code on disk, by the SHA-256 of the archive that brought it. What has a name under code/
-// is complete: it was made in staging/, synced, and renamed. One thread.
+// is complete: it was made in staging/, synced, and renamed. One thread, but for prepare().
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -21,7 +21,8 @@ class StagedCode {
 
   const std::string& sha256() const { return sha256_; }
   uint64_t archive_bytes() const { return archive_bytes_; }
-  // After CodeStore::unpack(): the unpacked folder and what is in it.
+  bool is_unpacked() const { return code_.valid(); }
+  // When it is unpacked: the folder and what is in it.
   int folder() const { return code_.get(); }
   const Unpacked& unpacked() const { return unpacked_; }
 
@@ -36,6 +37,7 @@ class StagedCode {
   std::string sha256_;
   uint64_t archive_bytes_ = 0;
   Unpacked unpacked_;
+  bool synced_ = false;
 };
 
 class CodeStore {
@@ -44,12 +46,13 @@ class CodeStore {
   CodeStore(const StateFolder& folder, const UnpackLimits& limits)
       : folder_(folder), limits_(limits) {}
 
-  // Copies the archive (from its begin) into staging/ and hashes it. An archive above `bytes_max`
-  // is archive_invalid.
-  Result<StagedCode> stage(int archive, uint64_t bytes_max);
-  // Unpacks it beside the archive. Errors: those of unpack_zip.
-  Status unpack(StagedCode& staged);
-  // Makes it durable and gives it its name; replaces a left-over of the same name.
+  // THREAD-SAFE. What takes long of a deploy: copies the archive (from its begin) into staging/,
+  // hashes it, unpacks it and makes both durable. Code that the store seems to have is not unpacked
+  // again. An archive above `bytes_max` is archive_invalid; else the errors of unpack_zip.
+  Result<StagedCode> prepare(int archive, uint64_t bytes_max) const;
+  // Unpacks what prepare() left packed. Errors: those of unpack_zip.
+  Status unpack(StagedCode& staged) const;
+  // Gives it its name, once durable; replaces a left-over of the same name. It is unpacked.
   Status publish(StagedCode& staged);
 
   // The unpacked folder, the archive. Errors: store_failed when it is not there.
@@ -61,8 +64,10 @@ class CodeStore {
   Status collect(const std::function<bool(const std::string& sha256)>& wanted);
 
  private:
+  Result<StagedCode> stage(int archive, uint64_t bytes_max) const;
+
   const StateFolder& folder_;
-  UnpackLimits limits_;
+  const UnpackLimits limits_;
 };
 
 }  // namespace hearth

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 #include <sqlite3.h>
 
+#include <cerrno>
+
 namespace hearth {
 namespace {
 
@@ -13,11 +15,17 @@ constexpr int kBusyTimeoutMs = 2'000;
 Error sqlite_error(sqlite3* handle, std::string_view what) {
   const int result = sqlite3_errcode(handle);
   Code code = Code::store_failed;
-  if (result == SQLITE_FULL) code = Code::disk_full;
+  const int cause = sqlite3_system_errno(handle);
+  const bool os_failed =
+      result == SQLITE_FULL || result == SQLITE_IOERR || result == SQLITE_CANTOPEN;
   if (result == SQLITE_CORRUPT || result == SQLITE_NOTADB || result == SQLITE_CANTOPEN ||
       result == SQLITE_READONLY) {
     code = Code::state_unusable;
   }
+  // The log and the index beside it take room too; where they can't grow SQLite tells of an error
+  // in a read or an open.
+  if (result == SQLITE_FULL || (os_failed && (cause == ENOSPC || cause == EDQUOT)))
+    code = Code::disk_full;
   return Error{code, fmt::format("{}: {}", what, sqlite3_errmsg(handle))};
 }
 

@@ -91,11 +91,16 @@ TEST_CASE("the state folder is private and one daemon's") {
   struct stat status {};
   REQUIRE(::stat(path.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0700);
+  std::filesystem::permissions(path, std::filesystem::perms(0750));
   const auto second = StateFolder::open(path + "/");
   REQUIRE_FALSE(second);
   CHECK(second.error().code == Code::state_unusable);
   CHECK(second.error().detail.find(std::to_string(::getpid())) != std::string::npos);
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0750);  // the second one has changed nothing
   first = Error{Code::internal, {}};
   CHECK(StateFolder::open(path));
+  std::filesystem::create_hard_link(path + "/lock", folder.path() + "/other");
+  CHECK(StateFolder::open(path).error().code == Code::state_unusable);
   CHECK(StateFolder::open("/proc/nowhere/state").error().code == Code::state_unusable);
 }

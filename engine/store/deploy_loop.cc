@@ -20,8 +20,8 @@ int main(int argc, char** argv) {
     std::string state;
     if (random.next_random() % 5 == 0 && rig.service->remove(name)) state = "-";
     if (state.empty()) {
-      auto record = rig.service->update_code(name, zip.get(), {});
-      if (!record) record = rig.service->create(python_spec(name), "python3", zip.get());
+      auto record = rig.update(name, zip);
+      if (!record) record = rig.create(python_spec(name), zip, "python3");
       if (!record) return 3;
       state = record->revision_id;
     }

@@ -4,11 +4,10 @@
 #include <openssl/evp.h>
 
 #include "base/assert.h"
+#include "base/base64.h"
 
 namespace hearth {
 namespace {
-
-constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -49,23 +48,6 @@ std::string to_hex(const Sha256Digest& digest) {
     text += "0123456789abcdef"[byte & 15];
   }
   return text;
-}
-
-std::string base64_encode(std::string_view bytes) {
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t left = bytes.size() - i;
-    const auto at = [&](size_t k) {
-      return k < left ? static_cast<uint32_t>(static_cast<unsigned char>(bytes[i + k])) : 0u;
-    };
-    const uint32_t group = at(0) << 16 | at(1) << 8 | at(2);
-    out += kAlphabet[group >> 18];
-    out += kAlphabet[group >> 12 & 63];
-    out += left > 1 ? kAlphabet[group >> 6 & 63] : '=';
-    out += left > 2 ? kAlphabet[group & 63] : '=';
-  }
-  return out;
 }
 
 std::string base64_of_hex(std::string_view hex) {

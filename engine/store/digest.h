@@ -1,4 +1,5 @@
-// SHA-256 and base64, as the store and the control plane need them. Any thread; no shared state.
+// SHA-256 and its text forms, as the store and the control plane need them. Any thread; no shared
+// state.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -32,9 +33,6 @@ class Sha256 {
 
 // Lower-case hex digits.
 std::string to_hex(const Sha256Digest& digest);
-
-// With padding, without line breaks.
-std::string base64_encode(std::string_view bytes);
 
 // The base64 of the digest whose hex form is given, as AWS shows CodeSha256. `hex` has 64 digits.
 std::string base64_of_hex(std::string_view hex);

@@ -65,11 +65,12 @@ Result<FunctionRecord> FunctionService::find(std::string_view name,
   return std::move(*record);
 }
 
-// Brings the archive into staging, unpacks and checks it; sets what `spec` says of its code.
-// Nothing is visible before commit().
-Result<FunctionService::NewCode> FunctionService::take_code(int archive, FunctionSpec& spec) {
+// Checks the code against the store and the spec; sets what `spec` says of its code. Nothing is
+// visible before commit().
+Result<FunctionService::NewCode> FunctionService::take_code(Result<StagedCode> staged,
+                                                            FunctionSpec& spec) {
   NewCode code;
-  code.staged.emplace(HEARTH_TRY(code_.stage(archive, options_.limits.code_upload_max)));
+  code.staged.emplace(HEARTH_TRY(std::move(staged)));
   code.sha256 = code.staged->sha256();
   code.archive_bytes = code.staged->archive_bytes();
   if (HEARTH_TRY(rows::find_code(database_, code.sha256))) {
@@ -77,7 +78,8 @@ Result<FunctionService::NewCode> FunctionService::take_code(int archive, Functio
     const UniqueFd folder = HEARTH_TRY(code_.open_code(code.sha256));
     HEARTH_TRY(check_handler_file(folder.get(), spec));
   } else {
-    HEARTH_TRY(code_.unpack(*code.staged));
+    // What was there when it was prepared may have been removed since.
+    if (!code.staged->is_unpacked()) HEARTH_TRY(code_.unpack(*code.staged));
     HEARTH_TRY(check_room(*code.staged));
     HEARTH_TRY(check_handler_file(code.staged->folder(), spec));
   }
@@ -98,7 +100,7 @@ Status FunctionService::check_room(const StagedCode& staged) {
 }
 
 Result<FunctionRecord> FunctionService::create(FunctionSpec spec, std::string runtime_label,
-                                               int archive) {
+                                               Result<StagedCode> staged) {
   std::sort(spec.environment.begin(), spec.environment.end());
   HEARTH_TRY(check(spec));
   if (HEARTH_TRY(rows::find_function(database_, spec.name))) {
@@ -110,7 +112,7 @@ Result<FunctionRecord> FunctionService::create(FunctionSpec spec, std::string ru
                  fmt::format("there are {} functions already (limits.functions)", functions)};
   }
   FunctionRecord record;
-  NewCode code = HEARTH_TRY(take_code(archive, spec));
+  NewCode code = HEARTH_TRY(take_code(std::move(staged), spec));
   record.spec = std::move(spec);
   record.runtime_label = std::move(runtime_label);
   record.created = clock_.wall();
@@ -120,14 +122,15 @@ Result<FunctionRecord> FunctionService::create(FunctionSpec spec, std::string ru
   return record;
 }
 
-Result<FunctionRecord> FunctionService::update_code(std::string_view name, int archive,
+Result<FunctionRecord> FunctionService::update_code(std::string_view name,
+                                                    Result<StagedCode> staged,
                                                     const std::optional<std::string>& revision_id,
                                                     const ConfigurationPatch& patch) {
   const FunctionRecord before = HEARTH_TRY(find(name, revision_id));
   FunctionRecord record = before;
   apply_patch(patch, record.spec, record.runtime_label);
   HEARTH_TRY(check(record.spec));
-  NewCode code = HEARTH_TRY(take_code(archive, record.spec));
+  NewCode code = HEARTH_TRY(take_code(std::move(staged), record.spec));
   return finish_update(std::move(record), before, &code);
 }
 

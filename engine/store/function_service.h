@@ -1,7 +1,7 @@
 // The management service: the one place that creates, changes and removes functions. Every dialect
 // (the Lambda API, later ones) comes here. Each change is committed durably, and told to the
-// listener, before the call returns. One thread (the store's); no function blocks on anything but
-// the disk.
+// listener, before the call returns. One thread (the store's), but for what is const: that may run
+// on any thread beside it. No function blocks on anything but the disk.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -51,14 +51,23 @@ class FunctionService {
     listener_ = std::move(listener);
   }
 
-  // `spec` needs neither revision nor code_*; `archive` is a zip, read from its begin. Errors:
-  // function_exists, invalid_parameter, runtime_unavailable, archive_invalid, code_storage_full,
-  // disk_full, store_failed.
-  Result<FunctionRecord> create(FunctionSpec spec, std::string runtime_label, int archive);
+  // THREAD-SAFE. The part of a deploy that takes long, and needs neither the database nor the
+  // function: the archive is a zip, read from its begin. Errors: archive_invalid, disk_full,
+  // io_failed.
+  Result<StagedCode> prepare_code(int archive) const {
+    return code_.prepare(archive, options_.limits.code_upload_max);
+  }
+
+  // `spec` needs neither revision nor code_*. `code` is what prepare_code() gave, its error
+  // included: what is wrong with the spec is told first. Errors: function_exists,
+  // invalid_parameter, runtime_unavailable, archive_invalid, code_storage_full, disk_full,
+  // store_failed.
+  Result<FunctionRecord> create(FunctionSpec spec, std::string runtime_label,
+                                Result<StagedCode> code);
 
   // `revision_id`: when given, must be the current one, else revision_mismatch. function_unknown.
   // `patch` changes along with the code, in one revision: so a handler can move to another file.
-  Result<FunctionRecord> update_code(std::string_view name, int archive,
+  Result<FunctionRecord> update_code(std::string_view name, Result<StagedCode> code,
                                      const std::optional<std::string>& revision_id,
                                      const ConfigurationPatch& patch = {});
   Result<FunctionRecord> update_configuration(std::string_view name,
@@ -73,7 +82,7 @@ class FunctionService {
   Result<UniqueFd> open_archive(const FunctionRecord& record) {
     return code_.open_archive(record.spec.code_sha256);
   }
-  // A nameless file in the state folder, for what is too large for memory.
+  // THREAD-SAFE. A nameless file in the state folder, for what is too large for memory.
   Result<UniqueFd> temporary_file() const;
 
   const Limits& limits() const { return options_.limits; }
@@ -93,7 +102,7 @@ class FunctionService {
   };
   Status check(const FunctionSpec& spec) const;
   Result<FunctionRecord> find(std::string_view name, const std::optional<std::string>& revision_id);
-  Result<NewCode> take_code(int archive, FunctionSpec& spec);
+  Result<NewCode> take_code(Result<StagedCode> staged, FunctionSpec& spec);
   Status check_room(const StagedCode& staged);
   Status commit(FunctionRecord& record, const FunctionRecord* before, NewCode* code);
   Status write_rows(const FunctionRecord& record, const FunctionRecord* before, NewCode* code);

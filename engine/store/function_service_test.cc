@@ -12,12 +12,12 @@ using namespace hearth::test;
 namespace {
 
 Code create_code(ServiceRig& rig, const FunctionSpec& spec, const UniqueFd& zip) {
-  const auto result = rig.service->create(spec, "label", zip.get());
+  const auto result = rig.create(spec, zip, "label");
   return result ? Code{} : result.error().code;
 }
 
 std::string create_detail(ServiceRig& rig, const FunctionSpec& spec, const UniqueFd& zip) {
-  const auto result = rig.service->create(spec, "label", zip.get());
+  const auto result = rig.create(spec, zip, "label");
   return result ? "created" : result.error().detail;
 }
 
@@ -33,7 +33,7 @@ TEST_CASE("a function that was created is there after a restart") {
     spec.concurrency = {2, 1, 7, 50};
     spec.description = "says hello";
     spec.role = "r";
-    made = ServiceRig::take(rig.service->create(spec, "python3.12", python_zip().get()));
+    made = ServiceRig::take(rig.create(spec, python_zip(), "python3.12"));
     REQUIRE(rig.changes.size() == 1);
     CHECK(rig.changes[0].kind == FunctionChange::Kind::created);
     CHECK(*rig.changes[0].spec == made.spec);
@@ -72,7 +72,7 @@ TEST_CASE("the revision depends on code, configuration and name, and on nothing 
 TEST_CASE("a change with an old revision id is refused") {
   ServiceRig rig;
   const FunctionRecord made = rig.create("f");
-  const auto updated = rig.service->update_code("f", python_zip("x = 1\n").get(), made.revision_id);
+  const auto updated = rig.update("f", python_zip("x = 1\n"), made.revision_id);
   REQUIRE(updated);
   CHECK(updated->spec.code_sha256 != made.spec.code_sha256);
   const auto late = rig.service->update_configuration("f", {}, made.revision_id);
@@ -93,8 +93,7 @@ TEST_CASE("a refused deploy leaves nothing behind") {
   CHECK(create_code(rig, python_spec("f"), ZipMaker().add("other.py", "").file()) ==
         Code::invalid_parameter);
   CHECK(rig.service->remove("nobody").error().code == Code::function_unknown);
-  CHECK(rig.service->update_code("nobody", python_zip().get(), {}).error().code ==
-        Code::function_unknown);
+  CHECK(rig.update("nobody", python_zip()).error().code == Code::function_unknown);
   CHECK(entries_in(rig.state.path()) == before);
   CHECK(rig.changes.size() == 1);
 }
@@ -105,8 +104,7 @@ TEST_CASE("a runtime that the machine lacks is named with its key") {
   ServiceRig rig(options);
   FunctionSpec spec = python_spec("f");
   spec.runtime = Runtime::nodejs;
-  const auto result =
-      rig.service->create(spec, "nodejs", ZipMaker().add("app.js", "").file().get());
+  const auto result = rig.create(spec, ZipMaker().add("app.js", "").file(), "nodejs");
   REQUIRE_FALSE(result);
   CHECK(result.error().code == Code::runtime_unavailable);
   CHECK(result.error().detail.find("runtimes.nodejs.path") != std::string::npos);
@@ -181,7 +179,7 @@ TEST_CASE("the last ten revisions and their code are kept") {
   ServiceRig rig;
   rig.create("f", "v = 0\n");
   for (int i = 1; i <= 20; ++i) {
-    REQUIRE(rig.service->update_code("f", python_zip("v = " + std::to_string(i) + "\n").get(), {}));
+    REQUIRE(rig.update("f", python_zip("v = " + std::to_string(i) + "\n")));
   }
   CHECK(rig.codes() == 10);
   Statement count = ServiceRig::take(rig.database.query("SELECT count(*) FROM revisions"));

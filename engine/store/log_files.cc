@@ -135,10 +135,7 @@ void LogFiles::write_batch(std::string_view batch, const std::map<std::string, u
   std::string lines;  // of one function, in a row
   std::string_view owner;
   const auto flush_lines = [&] {
-    if (!lines.empty() && !writer_.write(owner, lines)) {
-      dropped_.fetch_add(static_cast<uint64_t>(std::count(lines.begin(), lines.end(), '\n')),
-                         std::memory_order_relaxed);
-    }
+    if (!lines.empty()) write_lines(owner, lines);
     lines.clear();
   };
   while (!batch.empty()) {
@@ -151,17 +148,45 @@ void LogFiles::write_batch(std::string_view batch, const std::map<std::string, u
     owner = name;
     if (kind == LogEntryKind::line) lines += batch.substr(kHeader + name_size, length);
     if (kind == LogEntryKind::add) writer_.add(name);
-    if (kind == LogEntryKind::remove) writer_.remove(name);
+    if (kind == LogEntryKind::remove) {
+      writer_.remove(name);
+      if (const auto lost = lost_.find(name); lost != lost_.end()) lost_.erase(lost);
+    }
     batch.remove_prefix(kHeader + name_size + length);
   }
   flush_lines();
   for (const auto& [name, count] : drops) {
-    const std::string text = fmt::format("[hearth] {} log lines dropped: the disk is slow", count);
-    const LogRecord marker{clock_.wall(), {}, {}, "warning", text};
-    std::string line(log_line_max(marker), '\0');
-    line.resize(static_cast<size_t>(write_log_line(line.data(), marker) - line.data()));
-    static_cast<void>(writer_.write(name, line));
+    lost_[name] += count;
+    write_lines(name, {});
   }
+}
+
+// Lines of one function, behind a line that tells how many are missing in front of them.
+void LogFiles::write_lines(std::string_view function, std::string_view lines) {
+  const auto lost = lost_.find(function);
+  const uint64_t before = lost == lost_.end() ? 0 : lost->second;
+  std::string text = before == 0 ? std::string() : drop_marker(before);
+  text += lines;
+  if (writer_.write(function, text)) {
+    if (lost != lost_.end()) lost_.erase(lost);
+    return;
+  }
+  const auto count = static_cast<uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
+  dropped_.fetch_add(count, std::memory_order_relaxed);
+  if (lost != lost_.end()) {
+    lost->second += count;
+  } else if (lost_.size() < kDropNamesMax) {
+    lost_.emplace(function, count);
+  }
+}
+
+std::string LogFiles::drop_marker(uint64_t count) const {
+  const std::string text =
+      fmt::format("[hearth] {} log lines dropped: the disk is slow or full", count);
+  const LogRecord marker{clock_.wall(), {}, {}, "warning", text};
+  std::string line(log_line_max(marker), '\0');
+  line.resize(static_cast<size_t>(write_log_line(line.data(), marker) - line.data()));
+  return line;
 }
 
 Result<LogPage> LogFiles::read(std::string_view function, const LogQuery& query) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -49,7 +50,8 @@ class LogFiles {
   Status remove_strangers();
 
   // Takes a copy. Never blocks on the disk; allocates nothing unless it drops. When pending_max
-  // bytes wait the record is dropped, and a line in the log tells how many were.
+  // bytes wait, or the disk takes no more, the record is dropped, and a line in the log tells how
+  // many were as soon as there is one.
   void append(std::string_view function, const LogRecord& record);
   // Returns when everything appended before is in the files.
   void flush();
@@ -64,11 +66,15 @@ class LogFiles {
   void note_drop(std::string_view function);
   void run();
   void write_batch(std::string_view batch, const std::map<std::string, uint64_t>& drops);
+  void write_lines(std::string_view function, std::string_view lines);
+  std::string drop_marker(uint64_t count) const;
 
   const int folder_;
   const Clock& clock_;
   const Options options_;
   LogWriter writer_;  // the writer thread's; before start() the starter's
+  // Lines that no file has got and no line tells of yet, per function; the writer thread's too.
+  std::map<std::string, uint64_t, std::less<>> lost_;
 
   std::mutex mutex_;  // guards what follows, up to thread_
   std::condition_variable wake_;

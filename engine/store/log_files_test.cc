@@ -188,7 +188,23 @@ TEST_CASE("what does not fit is dropped and a line tells how much") {
   const LogPage page = rig.read();
   CHECK(page.lines.size() == 100 - dropped + 1);
   CHECK(page.lines.back().text ==
-        "[hearth] " + std::to_string(dropped) + " log lines dropped: the disk is slow");
+        "[hearth] " + std::to_string(dropped) + " log lines dropped: the disk is slow or full");
+}
+
+TEST_CASE("what the disk does not take is told when it takes lines again") {
+  Rig rig;
+  rig.logs.add("f");
+  rig.logs.start();
+  // A file where the function's folder would be: every write fails.
+  std::ofstream(rig.folder.path() + "/f") << "x";
+  for (int i = 0; i < 3; ++i) rig.logs.append("f", record("lost"));
+  rig.logs.flush();
+  CHECK(rig.logs.dropped() == 3);
+  std::filesystem::remove(rig.folder.path() + "/f");
+  rig.logs.append("f", record("kept"));
+  CHECK(rig.texts(rig.read()) ==
+        std::vector<std::string>{"[hearth] 3 log lines dropped: the disk is slow or full", "kept"});
+  CHECK(rig.logs.dropped() == 3);
 }
 
 TEST_CASE("logs of functions that are gone are removed at the start and half a line is ended") {

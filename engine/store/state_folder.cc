@@ -19,7 +19,15 @@ Error unusable(const std::string& path, std::string_view why) {
   return Error{Code::state_unusable, fmt::format("state folder '{}': {}", path, why)};
 }
 
-Result<UniqueFd> open_private(const std::string& path) {
+Status check_owner(int folder, const std::string& path) {
+  struct stat status {};
+  if (::fstat(folder, &status) != 0) return unusable(path, std::strerror(errno));
+  if (status.st_uid == ::geteuid()) return ok();
+  return unusable(path, fmt::format("belongs to user id {}, not to this process's ({})",
+                                    status.st_uid, ::geteuid()));
+}
+
+Result<UniqueFd> open_or_make(const std::string& path) {
   std::error_code error;
   const auto parent = std::filesystem::path(path).parent_path();
   if (!parent.empty()) std::filesystem::create_directories(parent, error);
@@ -29,15 +37,7 @@ Result<UniqueFd> open_private(const std::string& path) {
   }
   UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder.valid()) return unusable(path, std::strerror(errno));
-  struct stat status {};
-  if (::fstat(folder.get(), &status) != 0) return unusable(path, std::strerror(errno));
-  if (status.st_uid != ::geteuid()) {
-    return unusable(path, fmt::format("belongs to user id {}, not to this process's ({})",
-                                      status.st_uid, ::geteuid()));
-  }
-  if ((status.st_mode & 077) != 0 && ::fchmod(folder.get(), 0700) != 0) {
-    return unusable(path, std::strerror(errno));
-  }
+  if (::geteuid() != 0) HEARTH_TRY(check_owner(folder.get(), path));
   return folder;
 }
 
@@ -53,25 +53,42 @@ Result<UniqueFd> take_lock(int folder, const std::string& path) {
                                       "another folder with --state",
                                       owner.empty() ? "unknown" : owner));
   }
-  const std::string text = fmt::format("{}\n", ::getpid());
-  if (::ftruncate(lock->get(), 0) != 0 || !write_all(lock->get(), text)) {
-    return unusable(path, "the lock file can't be written");
+  // Root writes here too: not through a second name that somebody gave to another file.
+  struct stat status {};
+  if (::fstat(lock->get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
+    return unusable(path, "its lock is not a plain file");
+  }
+  // For whoever comes second, and no more: a full disk is no reason not to start.
+  if (::ftruncate(lock->get(), 0) == 0) {
+    static_cast<void>(write_all(lock->get(), fmt::format("{}\n", ::getpid())));
   }
   return std::move(*lock);
 }
 
 }  // namespace
 
-Result<StateFolder> StateFolder::open(const std::string& path) {
-  StateFolder state;
+Result<StateLock> StateLock::take(const std::string& path) {
+  StateLock state;
   std::error_code error;
   state.path_ = std::filesystem::absolute(path, error).lexically_normal().string();
   while (state.path_.size() > 1 && state.path_.back() == '/') state.path_.pop_back();
-  state.folder_ = HEARTH_TRY(open_private(state.path_));
+  state.folder_ = HEARTH_TRY(open_or_make(state.path_));
   state.lock_ = HEARTH_TRY(take_lock(state.folder_.get(), state.path_));
+  if (::fchmod(state.folder_.get(), 0700) != 0) return unusable(state.path_, std::strerror(errno));
+  return state;
+}
+
+Result<StateFolder> StateFolder::open(const std::string& path) {
+  return open(HEARTH_TRY(StateLock::take(path)));
+}
+
+Result<StateFolder> StateFolder::open(StateLock lock) {
+  StateFolder state(std::move(lock));
+  const int folder = state.lock_.folder_.get();
+  HEARTH_TRY(check_owner(folder, state.path()));
   const auto sub = [&](UniqueFd& fd, const char* name, mode_t mode) -> Status {
-    auto made = make_folder(state.folder_.get(), name, mode);
-    if (!made) return unusable(state.path_, made.error().detail);
+    auto made = make_folder(folder, name, mode);
+    if (!made) return unusable(state.path(), made.error().detail);
     fd = std::move(*made);
     return ok();
   };

@@ -25,8 +25,12 @@ StoreThread::StoreThread(Mailbox& mailbox, const Clock& clock, Log log, Options 
 StoreThread::~StoreThread() { stop(); }
 
 Result<std::vector<FunctionSpecPtr>> StoreThread::open() {
+  return open(HEARTH_TRY(StateLock::take(options_.state_folder)));
+}
+
+Result<std::vector<FunctionSpecPtr>> StoreThread::open(StateLock lock) {
   const Limits& limits = options_.limits;
-  folder_.emplace(HEARTH_TRY(StateFolder::open(options_.state_folder)));
+  folder_.emplace(HEARTH_TRY(StateFolder::open(std::move(lock))));
   database_.emplace(HEARTH_TRY(Database::open(folder_->database_path())));
   HEARTH_TRY(database_->check());
   HEARTH_TRY(migrate(*database_));
@@ -62,6 +66,7 @@ void StoreThread::start() {
   HEARTH_ASSERT(service_.has_value() && !thread_.joinable());
   logs_->start();
   thread_ = start_quiet_thread("hearth-store", [this] { run(); });
+  code_thread_ = start_quiet_thread("hearth-code", [this] { run_code(); });
 }
 
 void StoreThread::stop() {
@@ -69,7 +74,10 @@ void StoreThread::stop() {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
     wake_.notify_one();
+    code_wake_.notify_one();
+    stop_wake_.notify_all();
   }
+  if (code_thread_.joinable()) code_thread_.join();
   if (thread_.joinable()) thread_.join();
   if (logs_) logs_->stop();
 }
@@ -82,13 +90,35 @@ bool StoreThread::post(Job job) {
   return true;
 }
 
+bool StoreThread::post_code(CodeJob job) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (stopping_ || code_jobs_.size() >= options_.jobs_max) return false;
+  code_jobs_.push_back(std::move(job));
+  code_wake_.notify_one();
+  return true;
+}
+
 void StoreThread::answer(Mailbox::Message message) {
   // The mailbox takes a copy: a refused one has to be offered again.
   while (!mailbox_.post(message)) {
     std::unique_lock<std::mutex> lock(mutex_);
     // stop() is called by the loop's thread, which then empties no mailbox.
     if (stopping_) return;
-    wake_.wait_for(lock, kMailboxRetry, [this] { return stopping_; });
+    stop_wake_.wait_for(lock, kMailboxRetry, [this] { return stopping_; });
+  }
+}
+
+void StoreThread::run_code() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    code_wake_.wait(lock, [this] { return stopping_ || !code_jobs_.empty(); });
+    if (stopping_) return;
+    CodeJob job = std::move(code_jobs_.front());
+    code_jobs_.pop_front();
+    lock.unlock();
+    job(*service_);
+    job = nullptr;
+    lock.lock();
   }
 }
 

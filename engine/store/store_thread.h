@@ -1,5 +1,6 @@
-// The store's thread: owns the state folder, the database, the function service and the logs. The
-// loop posts jobs to it; results come back through the loop's mailbox.
+// The store's threads: they own the state folder, the database, the function service and the logs.
+// The loop posts jobs; results come back through the loop's mailbox. One thread has the database.
+// A second one takes uploads apart, so that no list and no log waits for a large deploy.
 #pragma once
 #include <condition_variable>
 #include <deque>
@@ -24,12 +25,14 @@ namespace hearth {
 class StoreThread {
  public:
   using Job = std::function<void(FunctionService&)>;
+  // What is const in the service is thread-safe.
+  using CodeJob = std::function<void(const FunctionService&)>;
   using Listener = std::function<void(const FunctionChange&)>;
   struct Options {
     std::string state_folder;
     Limits limits;
     RuntimeSet runtimes{};
-    size_t jobs_max = 256;      // jobs that wait
+    size_t jobs_max = 256;      // jobs that wait, for each of the two threads
     uint32_t log_segments = 8;  // files a function's log is cut into
   };
 
@@ -39,9 +42,11 @@ class StoreThread {
   StoreThread(const StoreThread&) = delete;
   StoreThread& operator=(const StoreThread&) = delete;
 
-  // On the caller's thread, before start(): takes the folder, migrates, checks the database,
+  // On the caller's thread, before start(): opens the folder, migrates, checks the database,
   // removes what a kill left behind. Returns every function's current revision. No thread runs yet.
   // Errors: state_unusable, disk_full, store_failed, io_failed.
+  Result<std::vector<FunctionSpecPtr>> open(StateLock lock);
+  // The same after StateLock::take() of options.state_folder.
   Result<std::vector<FunctionSpecPtr>> open();
 
   // `on_change` runs on the loop's thread for each committed change, in order, and before whatever
@@ -49,16 +54,19 @@ class StoreThread {
   // Before start().
   void set_listener(Listener on_change) { on_change_ = std::move(on_change); }
 
-  // Starts the store's and the logs' threads, with all signals blocked in them.
+  // Starts the threads, with all signals blocked in them.
   void start();
-  // Runs the jobs that wait, then ends the threads. Answers that the mailbox does not take any more
-  // are dropped. On the loop's thread.
+  // Runs the jobs that wait for the database, drops the code jobs that wait (they have changed
+  // nothing, and nobody was told anything), then ends the threads. Answers that the mailbox does
+  // not take any more are dropped. On the loop's thread.
   void stop();
 
   // THREAD-SAFE. Jobs run in order. False: jobs_max wait already, or it is stopping.
   bool post(Job job);
-  // For jobs, on the store's thread: runs `message` on the loop's thread. Waits while the mailbox
-  // is full.
+  // THREAD-SAFE. The same for what takes long and changes nothing but staging/; such a job ends
+  // with a post() or an answer(). In order among themselves, beside the jobs of post().
+  bool post_code(CodeJob job);
+  // For jobs of both kinds: runs `message` on the loop's thread. Waits while the mailbox is full.
   void answer(Mailbox::Message message);
 
   // THREAD-SAFE, as LogFiles says; after open().
@@ -68,6 +76,7 @@ class StoreThread {
 
  private:
   void run();
+  void run_code();
   void on_committed(const FunctionChange& change);
 
   Mailbox& mailbox_;
@@ -84,10 +93,14 @@ class StoreThread {
 
   std::mutex mutex_;  // guards what follows, up to thread_
   std::condition_variable wake_;
+  std::condition_variable code_wake_;
+  std::condition_variable stop_wake_;
   std::deque<Job> jobs_;
+  std::deque<CodeJob> code_jobs_;
   bool stopping_ = false;
 
   std::thread thread_;
+  std::thread code_thread_;
 };
 
 }  // namespace hearth

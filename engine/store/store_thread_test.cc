@@ -38,7 +38,8 @@ struct Rig {
 StoreThread::Job create_job(StoreThread& store, const std::string& name,
                             std::function<void()> then) {
   return [&store, name, then](FunctionService& service) {
-    const auto made = service.create(python_spec(name), "python3", python_zip().get());
+    const auto made =
+        service.create(python_spec(name), "python3", service.prepare_code(python_zip().get()));
     HEARTH_ASSERT(made);
     store.answer(then);
   };
@@ -117,6 +118,78 @@ TEST_CASE("a full mailbox holds answers back and loses none") {
   }
   rig.run_until(done);
   CHECK(answers == 20);
+}
+
+TEST_CASE("the database's jobs do not wait for a code job") {
+  Rig rig;
+  REQUIRE(rig.store.open());
+  rig.store.start();
+  std::promise<void> gate;
+  bool listed = false;
+  bool created = false;
+  REQUIRE(rig.store.post_code([&](const FunctionService& prepare) {
+    auto code = std::make_shared<Result<StagedCode>>(prepare.prepare_code(python_zip().get()));
+    gate.get_future().wait();  // a large archive
+    HEARTH_ASSERT(rig.store.post([&, code](FunctionService& service) {
+      HEARTH_ASSERT(service.create(python_spec("big"), "python3", std::move(*code)));
+      rig.store.answer([&] { created = true; });
+    }));
+  }));
+  REQUIRE(rig.store.post([&](FunctionService& service) {
+    HEARTH_ASSERT(service.list("", 10)->records.empty());
+    rig.store.answer([&] { listed = true; });
+  }));
+  rig.run_until(listed);
+  CHECK_FALSE(created);
+  gate.set_value();
+  rig.run_until(created);
+}
+
+TEST_CASE("deploys and lists at the same time get on") {
+  Rig rig;
+  REQUIRE(rig.store.open());
+  rig.store.start();
+  constexpr int kDeploys = 30;
+  int created = 0;
+  bool done = false;
+  for (int i = 0; i < kDeploys; ++i) {
+    REQUIRE(rig.store.post_code([&, i](const FunctionService& prepare) {
+      // Every second archive has the content of the one before.
+      const UniqueFd zip = python_zip("v = " + std::to_string(i / 2) + "\n");
+      auto code = std::make_shared<Result<StagedCode>>(prepare.prepare_code(zip.get()));
+      HEARTH_ASSERT(rig.store.post([&, i, code](FunctionService& service) {
+        HEARTH_ASSERT(
+            service.create(python_spec("f" + std::to_string(i)), "python3", std::move(*code)));
+        rig.store.answer([&] { done = ++created == kDeploys; });
+      }));
+    }));
+    REQUIRE(rig.store.post([](FunctionService& service) { HEARTH_ASSERT(service.list("", 50)); }));
+  }
+  rig.run_until(done);
+  CHECK(ServiceRig::take(list_names(rig.store.folder().code())).size() == kDeploys / 2);
+  CHECK(ServiceRig::take(list_names(rig.store.folder().staging())).empty());
+}
+
+TEST_CASE("a stop drops the code jobs that wait and ends the one that runs") {
+  Rig rig;
+  REQUIRE(rig.store.open());
+  rig.store.start();
+  std::promise<void> entered;
+  std::promise<void> gate;
+  std::atomic<bool> posted{true};
+  std::atomic<int> ran{0};
+  REQUIRE(rig.store.post_code([&](const FunctionService&) {
+    entered.set_value();
+    gate.get_future().wait();
+    while (posted) posted = rig.store.post([](FunctionService&) {});
+  }));
+  REQUIRE(rig.store.post_code([&](const FunctionService&) { ++ran; }));
+  entered.get_future().wait();
+  gate.set_value();
+  rig.store.stop();
+  CHECK_FALSE(posted);
+  CHECK(ran == 0);
+  CHECK_FALSE(rig.store.post_code([&](const FunctionService&) { ++ran; }));
 }
 
 TEST_CASE("signals do not run in the store's threads") {

@@ -185,7 +185,15 @@ struct ServiceRig {
   }
   FunctionRecord create(const std::string& name,
                         const std::string& text = "def handler(e, c): pass\n") {
-    return take(service->create(python_spec(name), "python3", python_zip(text).get()));
+    return take(create(python_spec(name), python_zip(text), "python3"));
+  }
+  // Both steps of a deploy at once.
+  Result<FunctionRecord> create(FunctionSpec spec, const UniqueFd& zip, std::string label) {
+    return service->create(std::move(spec), std::move(label), service->prepare_code(zip.get()));
+  }
+  Result<FunctionRecord> update(const std::string& name, const UniqueFd& zip,
+                                const std::optional<std::string>& revision_id = {}) {
+    return service->update_code(name, service->prepare_code(zip.get()), revision_id);
   }
   size_t codes() const { return take(list_names(state.code())).size(); }
 

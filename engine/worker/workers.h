@@ -87,8 +87,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     bool given_up = false;  // a violation was told: nothing of it is read any more
     bool stopping = false;
     bool hung_up = false;  // closed its channel, did not end within the grace, and was killed
-    Timer timer;   // grace after STOP, or after its channel closed
-    Timer marker;  // tells of dropped lines when no line follows
+    Timer timer;           // grace after STOP, or after its channel closed
+    Timer marker;          // tells of dropped lines when no line follows
     Workers* owner;
     void on_timer() { owner->on_grace_over(*this); }
     void on_marker() { owner->tell_dropped(*this); }

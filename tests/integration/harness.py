@@ -149,15 +149,24 @@ class Daemon:
     def __init__(self, config=None, user=False, sandbox=None, arguments=(), state=None, work=None, listen="127.0.0.1:0"):
         become_subreaper()
         self.user = user
+        self.process = None
+        self.port = None
         self.own_work = work is None
         self.work = pathlib.Path(work or tempfile.mkdtemp(prefix="hearth-test-"))
+        try:
+            self._prepare(config, state, listen, sandbox, arguments)
+        except BaseException:
+            self.remove()
+            raise
+
+    def _prepare(self, config, state, listen, sandbox, arguments):
         self.work.chmod(0o711)  # the daemon gives up root and must reach its state folder below
         self.state = pathlib.Path(state or self.work / "state")
         self.tmp = self.work / "tmp"
         self.tmp.mkdir(exist_ok=True)
         self.tmp.chmod(0o1777)
         self.binary = HEARTH
-        if user:
+        if self.user:
             self._prepare_for_user()
         self.config = self.work / "hearth.yaml"
         self.config.write_text(json.dumps(config or {}))  # JSON is YAML
@@ -166,10 +175,8 @@ class Daemon:
         if sandbox:
             self.command += ["--sandbox", sandbox]
         self.command += arguments
-        if user and IS_ROOT:
+        if self.user and IS_ROOT:
             self.command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *self.command]
-        self.process = None
-        self.port = None
         self.log_path = self.work / "daemon.log"
 
     def _prepare_for_user(self):
@@ -362,6 +369,16 @@ class Daemon:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     raise AssertionError("somebody still listens on the daemon's port")
 
+    def end(self):
+        """Whatever state it is in: afterwards there is no process and no folder. Checks nothing."""
+        if self.process is not None:
+            below = descendants(self.pid)
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+            wait_until(lambda: not still_alive(below), f"the end of {still_alive(below)}", 5)
+        self.remove()
+
     def remove(self):
         if self.own_work:
             shutil.rmtree(self.work, ignore_errors=True)
@@ -386,12 +403,12 @@ class DaemonTest(unittest.TestCase):
         if cls.user and user_mode_problem():
             raise unittest.SkipTest(user_mode_problem())
         cls.daemon = Daemon(cls.config, user=cls.user, sandbox=cls.sandbox)
+        cls.addClassCleanup(cls.daemon.end)  # runs too when what follows fails, and when tearDownClass does
         try:
             cls.daemon.start()
             cls.deploy_functions()
         except BaseException:
             print(cls.daemon.log()[-4000:], file=sys.stderr)
-            cls.daemon.process and cls.daemon.process.kill()
             raise
 
     @classmethod
@@ -408,18 +425,13 @@ class DaemonTest(unittest.TestCase):
         code = cls.daemon.stop()
         if code != 0:
             raise AssertionError(f"the daemon exited with {code} after SIGTERM:\n{cls.daemon.log()[-4000:]}")
-        cls.daemon.remove()
 
     def own_daemon(self, *args, start=True, **kwargs):
         """A further daemon, for this test only. Its end is checked unless the test stops it itself."""
         daemon = Daemon(*args, **kwargs)
-        self.addCleanup(self._end, daemon)
+        self.addCleanup(daemon.end)
+        self.addCleanup(daemon.stop)
         return daemon.start() if start else daemon
-
-    @staticmethod
-    def _end(daemon):
-        daemon.stop()
-        daemon.remove()
 
     def assert_function_error(self, reply, error_type, message_part=""):
         self.assertEqual(reply.status, 200, reply)

@@ -164,8 +164,19 @@ class Front(DaemonTest):
 
     def test_unknown_paths_and_methods(self):
         self.assertEqual(self.daemon.request("GET", "/nothing/here").status, 404)
-        reply = self.daemon.request("DELETE", INVOKE.format("echo"))
-        self.assertIn(reply.status, (404, 405), reply)
+
+    def test_a_wrong_method_is_told_the_right_ones(self):
+        function, ours = "/2015-03-31/functions/echo", "/hearth/v1"
+        cases = [("GET", INVOKE.format("echo"), "POST"), ("DELETE", "/2015-03-31/functions", "GET, HEAD, POST"),
+                 ("POST", function, "GET, HEAD, DELETE"), ("GET", f"{function}/code", "PUT"), ("POST", f"{function}/configuration", "GET, HEAD, PUT"),
+                 ("DELETE", f"{function}/versions", "GET, HEAD"), ("POST", f"{ours}/functions", "GET, HEAD"), ("PUT", f"{ours}/state", "GET, HEAD"),
+                 ("PUT", f"{ours}/functions/echo", "GET, HEAD"), ("DELETE", f"{ours}/functions/echo/logs", "GET, HEAD"),
+                 ("POST", "/healthz", "GET, HEAD"), ("DELETE", "/readyz", "GET, HEAD"), ("PUT", "/metrics", "GET, HEAD")]
+        for method, path, methods in cases:
+            for body in (None, b"{}"):
+                with self.subTest(method=method, path=path, body=body):
+                    reply = self.daemon.request(method, path, body=body)
+                    self.assertEqual((reply.status, reply.headers.get("allow")), (405, methods), reply)
 
     def test_health(self):
         self.assertEqual(self.daemon.request("GET", "/healthz").status, 200)

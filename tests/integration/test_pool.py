@@ -1,5 +1,6 @@
 """The pool: scaling, bounded queues, refusals with a reason, idle workers, crash loops, the memory budget."""
 import concurrent.futures
+import math
 import time
 import unittest
 
@@ -105,19 +106,43 @@ class Pool(DaemonTest):
         time.sleep(3.5)
         self.assertEqual(self.daemon.invoke("kept").json(), first)
 
-    def test_a_crash_loop_backs_off_and_says_so(self):
-        self.daemon.python("loop", "import os\nos._exit(1)\n", "memory: 64MB\n")
-        before = self.daemon.metrics()
-        replies = [self.daemon.invoke("loop", timeout=60) for _ in range(40)]
-        for reply in replies:  # the cause each time, or a refusal that says when to come back
-            if reply.status == 429:
-                self.assertTrue(reply.headers.get("retry-after"), reply)
-            else:
-                self.assertEqual((reply.status, reply.headers.get("x-amz-function-error")), (200, "Unhandled"), reply)
-        started = self.daemon.metrics()["hearth_worker_starts_total"] - before["hearth_worker_starts_total"]
-        self.assertLess(started, 25, "40 calls did not start a worker each")
-        self.daemon.python("loop", PID, "memory: 64MB\n")
-        wait_until(lambda: self.daemon.invoke("loop").status == 200, "a repaired function", 20)
+    def assert_names_the_cause(self, reply, error, error_type):
+        self.assert_function_error(reply, error_type, "exit status 1")
+        self.assertEqual(reply.headers.get("x-hearth-error"), error, reply)
+
+    def assert_repaired_at_once(self, name):
+        """What an older revision did holds no call of the new one back."""
+        self.daemon.python(name, "def handler(event, context):\n    return 'repaired'\n", "memory: 64MB\n")
+        began = time.monotonic()
+        reply = self.daemon.invoke(name)
+        self.assertEqual((reply.status, reply.headers.get("x-amz-function-error"), reply.json()), (200, None, "repaired"), reply)
+        self.assertLess(time.monotonic() - began, 1 * PATIENCE)
+
+    def test_a_function_that_does_not_load_backs_off_and_each_caller_hears_why(self):
+        self.daemon.python("broken", "import os\nos.write(1, b'loading\\n')\nos._exit(1)\n", "memory: 64MB\n")
+        began, calls, slowest = time.monotonic(), 0, 0.0
+        while time.monotonic() - began < 2.5:
+            sent = time.monotonic()
+            self.assert_names_the_cause(self.daemon.invoke("broken"), "init_failed", "Runtime.InitError")
+            calls, slowest = calls + 1, max(slowest, time.monotonic() - sent)
+            time.sleep(0.01)
+        took = time.monotonic() - began
+        loads = self.daemon.request("GET", "/hearth/v1/functions/broken/logs").text.count("loading")
+        # Tries after 0.1 s, 0.2 s, 0.4 s ...: in between a call fails at once with the last try's cause.
+        most = 1 + int(math.log2(took / 0.1 + 1))
+        self.assertGreater(calls, 10 * most)
+        self.assertTrue(2 <= loads <= most, f"{loads} loads in {took:.1f} s for {calls} calls")
+        self.assertLess(slowest, 1 * PATIENCE)
+        self.assert_repaired_at_once("broken")
+
+    def test_a_function_that_crashes_in_each_call_backs_off_and_each_caller_hears_why(self):
+        self.daemon.python("loop", "import os\ndef handler(event, context):\n    os._exit(1)\n", "timeout: 10s\nmemory: 64MB\n")
+        began = time.monotonic()
+        for _ in range(12):
+            self.assert_names_the_cause(self.daemon.invoke("loop"), "worker_lost", "Runtime.ExitError")
+        # Five crashes in a row are free; then the next worker is started after 10 ms, 20 ms ... 640 ms, and the call waits for it.
+        self.assertGreater(time.monotonic() - began, 0.01 + 0.02 + 0.04 + 0.08 + 0.16 + 0.32 + 0.64)
+        self.assert_repaired_at_once("loop")
 
     def test_deleting_under_load_ends_every_call(self):
         self.daemon.python("doomed", PID, "timeout: 10s\nmemory: 64MB\nconcurrency: {workers_max: 2}\n")

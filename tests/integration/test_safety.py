@@ -1,4 +1,5 @@
 """Safe on a developer's machine: addresses, Host, browsers, the state folder, what hearth.yaml alone may permit."""
+import json
 import os
 import pathlib
 import re
@@ -193,6 +194,37 @@ class Addresses(DaemonTest):
         folder.chmod(0o777)
         text = self.refused(state=folder, user=True, owner=12345)
         self.assertIn("state", text)
+
+
+class OneDaemonAState(DaemonTest):
+    def picture(self):
+        """Everything of the state folder that a daemon could change."""
+        found = {}
+        for path in [self.daemon.state, *self.daemon.state.rglob("*")]:
+            info = path.lstat()
+            content = path.read_bytes() if stat.S_ISREG(info.st_mode) else None
+            found[str(path)] = (info.st_mode, info.st_uid, info.st_gid, info.st_mtime_ns, info.st_ctime_ns, content)
+        return found
+
+    def test_a_second_daemon_fails_before_it_changes_anything(self):
+        self.daemon.python("echo", "def handler(event, context):\n    return event\n", "memory: 64MB\n")
+        self.assertEqual(self.daemon.invoke("echo", 1).json(), 1)
+        stranger = self.daemon.state / "runtimes" / ("0" * 64)  # what another version's shims look like: a start removes them
+        stranger.mkdir()
+        (stranger / "bootstrap.py").write_text("")
+        self.daemon.request("GET", "/hearth/v1/functions/echo/logs")  # what is logged is in its file
+        before = self.picture()
+        others = [{}, {"user": "12345"}] if IS_ROOT else [{}]
+        for config in others:
+            with self.subTest(config=config):
+                file = self.daemon.work / "second.yaml"
+                file.write_text(json.dumps(config))
+                done = self.daemon.cli("serve", "--config", file, "--state", self.daemon.state, "--listen", "127.0.0.1:0", server=False)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("state_unusable", done.stderr)
+                self.assertIn(str(self.daemon.pid), done.stderr)
+                self.assertEqual(self.picture(), before)
+        self.assertEqual(self.daemon.invoke("echo", 2).json(), 2)
 
 
 if __name__ == "__main__":

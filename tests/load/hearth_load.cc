@@ -57,7 +57,7 @@ struct Options {
 };
 
 struct Tally {
-  uint64_t sent = 0, closed = 0, timed_out = 0, wrong_body = 0, malformed = 0;
+  uint64_t sent = 0, closed = 0, closed_unserved = 0, timed_out = 0, wrong_body = 0, malformed = 0;
   std::map<int, uint64_t> status;
   std::map<std::string, uint64_t>
       function_errors;  // 200 with X-Amz-Function-Error, by errorType of the body
@@ -71,6 +71,7 @@ struct Connection {
   int fd = -1;
   bool connected = false;
   bool busy = false;
+  bool served = false;  // has had a reply
   size_t kind = 0;
   uint64_t number = 0;
   std::string out;
@@ -155,7 +156,7 @@ class Client {
     address.sin_family = AF_INET;
     address.sin_port = htons(options_.port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connection.connected = false;
+    connection.connected = connection.served = false;
     const int result =
         connect(connection.fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
     if (result != 0 && errno != EINPROGRESS) {
@@ -272,6 +273,7 @@ class Client {
     auto& tally = tallies_[connection.kind];
     const Response& reply = connection.reader.response();
     ++tally.status[reply.status];
+    connection.served = true;
     const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() -
                                                                             connection.started);
     tally.latency_us.push_back(static_cast<uint32_t>(std::min<int64_t>(took.count(), UINT32_MAX)));
@@ -301,6 +303,7 @@ class Client {
   void on_closed(Connection& connection) {
     if (connection.busy) {
       ++tallies_[connection.kind].closed;
+      if (!connection.served) ++tallies_[connection.kind].closed_unserved;
       end_call(connection);
     }
     reopen(connection);
@@ -389,10 +392,12 @@ void Client::print() const {
   for (size_t i = 0; i < tallies_.size(); ++i) {
     const auto& tally = tallies_[i];
     printf(
-        "%s%s: {\"sent\": %llu, \"closed\": %llu, \"timed_out\": %llu, \"malformed\": %llu, "
+        "%s%s: {\"sent\": %llu, \"closed\": %llu, \"closed_unserved\": %llu, \"timed_out\": %llu, "
+        "\"malformed\": %llu, "
         "\"wrong_body\": %llu, ",
         i == 0 ? "" : ", ", quoted(options_.kinds[i].name).c_str(),
         static_cast<unsigned long long>(tally.sent), static_cast<unsigned long long>(tally.closed),
+        static_cast<unsigned long long>(tally.closed_unserved),
         static_cast<unsigned long long>(tally.timed_out),
         static_cast<unsigned long long>(tally.malformed),
         static_cast<unsigned long long>(tally.wrong_body));

@@ -1,9 +1,9 @@
-#include "api/base64.h"
+#include "base/base64.h"
 
 #include <array>
 #include <cstdint>
 
-namespace hearth::api {
+namespace hearth {
 namespace {
 
 constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -43,6 +43,12 @@ char* base64_encode(char* out, std::string_view bytes) {
   return out;
 }
 
+std::string base64_encode(std::string_view bytes) {
+  std::string out(base64_encoded_size(bytes.size()), '\0');
+  base64_encode(out.data(), bytes);
+  return out;
+}
+
 std::optional<size_t> base64_decode(char* out, std::string_view text) {
   const size_t sent = text.size();
   for (size_t pads = 0; pads < 2 && text.ends_with('='); ++pads) text.remove_suffix(1);
@@ -74,4 +80,4 @@ std::optional<size_t> base64_decode(char* out, std::string_view text) {
   return static_cast<size_t>(out - begin);
 }
 
-}  // namespace hearth::api
+}  // namespace hearth
