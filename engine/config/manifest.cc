@@ -94,25 +94,15 @@ void read_concurrency(YamlFields& top, Concurrency& out) {
   fields.finish();
 }
 
-bool regular_file(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
-}
-
-std::string file_name_of(const std::string& folder, std::string_view file) {
-  return fmt::format("{}/{}", folder, file);
-}
-
 // "src/server.mjs" -> "src/server.handler"
 Detected detected(Runtime runtime, const std::string& file, std::string_view function) {
   const size_t dot = file.rfind('.');
   return Detected{runtime, fmt::format("{}.{}", file.substr(0, dot), function), file};
 }
 
-void find_python(const std::string& folder, std::vector<Detected>& found) {
-  if (regular_file(file_name_of(folder, "app.py")))
-    found.push_back(detected(Runtime::python3, "app.py", "handler"));
-  if (regular_file(file_name_of(folder, "lambda_function.py"))) {
+void find_python(const SourceFiles& files, std::vector<Detected>& found) {
+  if (files.has("app.py")) found.push_back(detected(Runtime::python3, "app.py", "handler"));
+  if (files.has("lambda_function.py")) {
     found.push_back(detected(Runtime::python3, "lambda_function.py", "lambda_handler"));
   }
 }
@@ -121,33 +111,33 @@ constexpr std::array<std::string_view, 3> kNodeSuffixes = {".mjs", ".cjs", ".js"
 
 // The file that package.json's main means: itself, with a suffix, or an index below it, as Node
 // resolves it.
-std::optional<std::string> resolve_main(const std::string& folder, const std::string& main) {
+std::optional<std::string> resolve_main(const SourceFiles& files, const std::string& main) {
   const auto has_suffix = [&] {
     return std::any_of(kNodeSuffixes.begin(), kNodeSuffixes.end(),
                        [&](std::string_view s) { return main.ends_with(s); });
   };
-  if (has_suffix() && regular_file(file_name_of(folder, main))) return main;
+  if (has_suffix() && files.has(main)) return main;
   for (const std::string_view middle : {"", "/index"}) {
     for (const std::string_view suffix : {".js", ".cjs", ".mjs"}) {
       const std::string file = fmt::format("{}{}{}", main, middle, suffix);
-      if (regular_file(file_name_of(folder, file))) return file;
+      if (files.has(file)) return file;
     }
   }
   return std::nullopt;
 }
 
-Status find_node(const std::string& folder, std::vector<Detected>& found) {
+Status find_node(const SourceFiles& files, std::vector<Detected>& found) {
   for (const std::string_view suffix : kNodeSuffixes) {
     const std::string file = fmt::format("index{}", suffix);
-    if (regular_file(file_name_of(folder, file)))
-      found.push_back(detected(Runtime::nodejs, file, "handler"));
+    if (files.has(file)) found.push_back(detected(Runtime::nodejs, file, "handler"));
   }
-  const std::string package = file_name_of(folder, "package.json");
-  if (!regular_file(package)) return ok();
-  const std::string text = HEARTH_TRY(read_file(package, kPackageBytesMax, Code::manifest_invalid));
+  constexpr std::string_view kPackage = "package.json";
+  if (!files.has(kPackage)) return ok();
+  const std::string text = HEARTH_TRY(files.read(kPackage, kPackageBytesMax));
+  const std::string package = files.label(kPackage);
   const auto main = HEARTH_TRY(package_main(text, package));
   if (!main) return ok();
-  const auto file = resolve_main(folder, *main);
+  const auto file = resolve_main(files, *main);
   if (!file) return bad(fmt::format("{}: main: '{}' is not there", package, *main));
   const bool known =
       std::any_of(found.begin(), found.end(), [&](const Detected& d) { return d.file == *file; });
@@ -159,38 +149,37 @@ constexpr std::string_view kLookedForPython = "app.py, lambda_function.py";
 constexpr std::string_view kLookedForNode =
     "index.mjs, index.cjs, index.js, the main of package.json";
 
-Error nothing_found(const std::string& folder, std::optional<Runtime> only) {
+Error nothing_found(const SourceFiles& files, std::optional<Runtime> only) {
   std::string looked_for;
   if (only != Runtime::nodejs) looked_for = kLookedForPython;
   if (!only) looked_for += ", ";
   if (only != Runtime::python3) looked_for += kLookedForNode;
   return bad(fmt::format(
       "{} holds no function: looked for {}; name the file in {}, as in `handler: app.handler`",
-      folder, looked_for, kManifestName));
+      files.label(), looked_for, kManifestName));
 }
 
 // A handler without a runtime: the suffix of its module's file tells.
-Result<Runtime> runtime_of_handler(const std::string& folder, const std::string& handler) {
+Result<Runtime> runtime_of_handler(const SourceFiles& files, const std::string& handler) {
   const std::string module = handler.substr(0, handler.rfind('.'));
   std::string python_module = module;  // "pkg.app.handler" is pkg/app.py
   std::replace(python_module.begin(), python_module.end(), '.', '/');
   std::string python;
   for (const std::string& candidate : {module + ".py", python_module + ".py"}) {
-    if (regular_file(file_name_of(folder, candidate))) python = candidate;
+    if (files.has(candidate)) python = candidate;
   }
   std::string node;
   for (const std::string_view suffix : kNodeSuffixes) {
-    if (regular_file(fmt::format("{}/{}{}", folder, module, suffix)))
-      node = fmt::format("{}{}", module, suffix);
+    if (files.has(fmt::format("{}{}", module, suffix))) node = fmt::format("{}{}", module, suffix);
   }
   if (!python.empty() && !node.empty()) {
     return bad(fmt::format("{}: handler '{}' may mean {} or {}; say which with `runtime:` in {}",
-                           folder, handler, python, node, kManifestName));
+                           files.label(), handler, python, node, kManifestName));
   }
   if (!python.empty()) return Runtime::python3;
   if (!node.empty()) return Runtime::nodejs;
   return bad(fmt::format("{}: handler '{}': none of {}.py, {}.mjs, {}.cjs and {}.js is there",
-                         folder, handler, module, module, module, module));
+                         files.label(), handler, module, module, module, module));
 }
 
 // The folder's own name, also for "." and "a/b/".
@@ -204,34 +193,56 @@ Result<std::string> folder_name(const std::string& folder) {
   return std::string(path.substr(path.rfind('/') + 1));
 }
 
-Status check_native(const std::string& folder, const FunctionSpec& spec) {
-  const std::string file = file_name_of(folder, spec.handler);
-  if (!regular_file(file))
+Status check_native(const SourceFiles& files, const FunctionSpec& spec) {
+  const std::string file = files.label(spec.handler);
+  if (!files.has(spec.handler))
     return bad(fmt::format(
         "handler: '{}' is not there; a native function's handler is its executable", file));
-  if (::access(file.c_str(), X_OK) != 0)
+  if (!files.is_executable(spec.handler))
     return bad(fmt::format("handler: '{}' is not executable; run chmod +x on it", file));
   return ok();
 }
 
-Status fill_gaps(const std::string& folder, Manifest& manifest) {
+Result<Detected> detect(const SourceFiles& files, std::optional<Runtime> only) {
+  std::vector<Detected> found;
+  if (!only || *only == Runtime::python3) find_python(files, found);
+  if (!only || *only == Runtime::nodejs) HEARTH_TRY(find_node(files, found));
+  if (found.empty()) return nothing_found(files, only);
+  if (found.size() > 1) {
+    return bad(fmt::format("{} has both {} and {}; say which in {}, as in `handler: {}`",
+                           files.label(), found[0].file, found[1].file, kManifestName,
+                           found[0].handler));
+  }
+  return std::move(found[0]);
+}
+
+Status fill_gaps(const SourceFiles& files, Manifest& manifest) {
   FunctionSpec& spec = manifest.spec;
-  if (!manifest.has_name) spec.name = HEARTH_TRY(folder_name(folder));
   if (manifest.has_runtime && manifest.has_handler) return ok();
   if (manifest.has_handler) {
-    spec.runtime = HEARTH_TRY(runtime_of_handler(folder, spec.handler));
+    spec.runtime = HEARTH_TRY(runtime_of_handler(files, spec.handler));
     return ok();
   }
   if (manifest.has_runtime && spec.runtime == Runtime::native) {
-    return bad(
-        fmt::format("{}/{}: handler is missing; a native function's handler is its executable",
-                    folder, kManifestName));
+    return bad(fmt::format("{}: handler is missing; a native function's handler is its executable",
+                           files.label(kManifestName)));
   }
-  const Detected found = HEARTH_TRY(
-      detect_function(folder, manifest.has_runtime ? std::optional(spec.runtime) : std::nullopt));
+  const Detected found =
+      HEARTH_TRY(detect(files, manifest.has_runtime ? std::optional(spec.runtime) : std::nullopt));
   spec.runtime = found.runtime;
   spec.handler = found.handler;
   return ok();
+}
+
+Result<Manifest> chosen_manifest(const SourceFiles& files, const ManifestChoice& choice) {
+  if (choice.text) return parse_manifest(*choice.text, "the manifest");
+  if (!choice.path.empty()) {
+    return parse_manifest(
+        HEARTH_TRY(read_file(choice.path, kManifestBytesMax, Code::manifest_invalid)), choice.path);
+  }
+  if (!files.has(kManifestName)) return Manifest{};
+  return parse_manifest(HEARTH_TRY(files.read(kManifestName, kManifestBytesMax)),
+                        files.label(kManifestName));
 }
 
 }  // namespace
@@ -268,18 +279,27 @@ Result<Manifest> parse_manifest(std::string_view text, std::string_view file) {
 }
 
 Result<Detected> detect_function(const std::string& folder, std::optional<Runtime> only) {
-  std::vector<Detected> found;
-  if (!only || *only == Runtime::python3) find_python(folder, found);
-  if (!only || *only == Runtime::nodejs) HEARTH_TRY(find_node(folder, found));
-  if (found.empty()) return nothing_found(folder, only);
-  if (found.size() > 1) {
-    return bad(fmt::format("{} has both {} and {}; say which in {}, as in `handler: {}`", folder,
-                           found[0].file, found[1].file, kManifestName, found[0].handler));
-  }
-  return std::move(found[0]);
+  return detect(FolderFiles(folder), only);
 }
 
-Result<FunctionSpec> load_function(const std::string& folder) {
+Result<FunctionSpec> load_function(const SourceFiles& files, const ManifestChoice& choice) {
+  Manifest manifest = HEARTH_TRY(chosen_manifest(files, choice));
+  FunctionSpec& spec = manifest.spec;
+  if (!choice.name.empty()) {
+    spec.name = choice.name;
+  } else if (!manifest.has_name) {
+    if (choice.default_name.empty())
+      return bad(fmt::format("{}: the function has no name", files.label()));
+    spec.name = choice.default_name;
+  }
+  HEARTH_TRY(fill_gaps(files, manifest));
+  if (Status sound = validate(spec, widest_limits()); !sound)
+    return bad(fmt::format("{}: {}", files.label(), sound.error().detail));
+  if (spec.runtime == Runtime::native) HEARTH_TRY(check_native(files, spec));
+  return std::move(spec);
+}
+
+Result<FunctionSpec> load_function(const std::string& folder, ManifestChoice choice) {
   struct stat info {};
   if (::stat(folder.c_str(), &info) != 0) {
     return Error{Code::io_failed,
@@ -287,17 +307,8 @@ Result<FunctionSpec> load_function(const std::string& folder) {
   }
   if (!S_ISDIR(info.st_mode))
     return bad(fmt::format("{} is not a folder; a function is a folder with its code", folder));
-  Manifest manifest;
-  const std::string file = file_name_of(folder, kManifestName);
-  if (::access(file.c_str(), F_OK) == 0) {
-    const std::string text = HEARTH_TRY(read_file(file, kManifestBytesMax, Code::manifest_invalid));
-    manifest = HEARTH_TRY(parse_manifest(text, file));
-  }
-  HEARTH_TRY(fill_gaps(folder, manifest));
-  if (Status sound = validate(manifest.spec, widest_limits()); !sound)
-    return bad(fmt::format("{}: {}", folder, sound.error().detail));
-  if (manifest.spec.runtime == Runtime::native) HEARTH_TRY(check_native(folder, manifest.spec));
-  return std::move(manifest.spec);
+  if (choice.default_name.empty()) choice.default_name = HEARTH_TRY(folder_name(folder));
+  return load_function(FolderFiles(folder), choice);
 }
 
 }  // namespace hearth

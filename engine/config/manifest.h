@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "config/source_files.h"
 #include "core/function_spec.h"
 
 namespace hearth {
@@ -40,9 +41,18 @@ struct Detected {
 Result<Detected> detect_function(const std::string& folder,
                                  std::optional<Runtime> only = std::nullopt);
 
-// The whole draft of `folder`. The name defaults to the folder's own. Errors: manifest_invalid,
-// io_failed.
-Result<FunctionSpec> load_function(const std::string& folder);
+// Which manifest a function has, and its name.
+struct ManifestChoice {
+  std::optional<std::string> text;  // wins over `path`, which wins over function.yaml
+  std::string path;
+  std::string name;          // wins over the manifest's
+  std::string default_name;  // without any other; empty: a name is required
+};
+
+// The whole draft of the function that `files` hold. Errors: manifest_invalid, io_failed.
+Result<FunctionSpec> load_function(const SourceFiles& files, const ManifestChoice& choice);
+// The same of a folder, whose own name is the default.
+Result<FunctionSpec> load_function(const std::string& folder, ManifestChoice choice = {});
 
 // The `main` of a package.json, or nothing if it names none. Errors: manifest_invalid: not JSON, or
 // main is not a relative path to a file inside the folder.
