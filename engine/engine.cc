@@ -428,6 +428,16 @@ std::optional<LoadState> Engine::load_state(std::string_view function) const {
   return state;
 }
 
+int Engine::worker_pid(std::string_view function) const {
+  const auto state = load_state(function);
+  int found = 0;
+  parts_->workers.each([&](int pid, const FunctionSpecPtr& spec) {
+    if (state && spec != nullptr && spec->name == function && spec->revision == state->revision)
+      found = pid;
+  });
+  return found;
+}
+
 StoreThread& Engine::store() { return parts_->store; }
 
 std::string Engine::metrics_text() const {

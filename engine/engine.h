@@ -98,6 +98,8 @@ class Engine {
   Status undefine(std::string_view name);
   // Nothing when there is no function of that name.
   std::optional<LoadState> load_state(std::string_view function) const;
+  // The process of one of its workers that run the current revision, as seen from here; 0: none.
+  int worker_pid(std::string_view function) const;
   bool is_host_function(std::string_view name) const;
   HostWorkers& host_workers();
 

@@ -104,6 +104,49 @@ TEST_CASE("pages in a browser reach functions but neither invoke nor metrics") {
   REQUIRE(rig.port.calls.size() == 1);
 }
 
+TEST_CASE("an observer hears of calls alone and of each in order") {
+  struct Observer final : RequestObserver {
+    std::string heard;
+    std::string root;
+    void on_call(ConnectionId, const http::RequestHead& head, std::string_view function,
+                 const RequestId&) override {
+      heard += "call " + std::string(function) + " " + std::string(head.path) + "\n";
+    }
+    void on_outcome(ConnectionId, const Outcome&) override { heard += "outcome\n"; }
+    void on_response(ConnectionId, uint16_t status) override {
+      heard += std::to_string(status) + "\n";
+    }
+    void on_gone(ConnectionId) override { heard += "gone\n"; }
+    std::string_view root_function() const override { return root; }
+  };
+  Rig rig;
+  Observer observer;
+  Front front({.port = rig.port,
+               .buffers = rig.buffers,
+               .limits = rig.limits,
+               .clock = rig.clock,
+               .observer = &observer});
+  front.attach(rig.responder);
+  const auto send = [&](const char* target) {
+    TestRequest request("GET", target);
+    front.on_head(request.get());
+    front.on_request({1, 1}, request.get());
+  };
+  send("/fn/hello/x");
+  REQUIRE(rig.port.calls.back().request.want_tail);
+  rig.port.reply("\"y\"");
+  REQUIRE(observer.heard == "call hello /fn/hello/x\noutcome\n200\n");
+  observer.heard.clear();
+  send("/healthz");
+  send("/a");
+  REQUIRE(observer.heard == "200\n404\n");
+  observer.heard.clear();
+  observer.root = "hello";
+  send("/a");
+  front.on_gone({1, 1});
+  REQUIRE(observer.heard == "call hello /a\ngone\n");
+}
+
 TEST_CASE("control paths go to the control plane behind the guard") {
   FakeControl control;
   Rig rig;

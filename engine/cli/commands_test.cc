@@ -444,3 +444,44 @@ TEST_CASE("failures are told in three lines, with colour only where it is wanted
   report(colour, {Exit::refused, "what", "", ""});
   CHECK_THAT(colour.err_text, Contains("\x1b[1;31m") && !Contains("why"));
 }
+
+TEST_CASE("an answer that is no daemon's is told, not believed") {
+  TestDaemon other([](const TestRequest&) { return TestResponse{200, "<html>hello</html>", ""}; });
+  TextOutput list;
+  CHECK(run_list(to<ListOptions>(other), list) == Exit::refused);
+  CHECK_THAT(list.err_text, Contains(other.url() + " is no Hearth daemon") && Contains("--server"));
+  LogsOptions logs = to<LogsOptions>(other);
+  logs.name = "hello";
+  TextOutput log;
+  CHECK(run_logs(logs, log) == Exit::refused);
+  TestFolder folder;
+  folder.write("app.py");
+  DeployOptions deploy = to<DeployOptions>(other);
+  deploy.folders = {folder.path};
+  TextOutput deployed;
+  CHECK(run_deploy(deploy, deployed) == Exit::refused);
+  CHECK_THAT(deployed.err_text, Contains("is no Hearth daemon"));
+  CHECK(other.requests().back().method == "GET");
+
+  TestDaemon stranger([](const TestRequest&) { return TestResponse{404, "<h1>Not Found", ""}; });
+  TextOutput refused;
+  CHECK(run_list(to<ListOptions>(stranger), refused) == Exit::refused);
+  CHECK_THAT(refused.err_text, Contains("HTTP 404") && !Contains("<h1>"));
+}
+
+TEST_CASE("a name that is nearly a function's is told as it") {
+  TestDaemon daemon([](const TestRequest& request) {
+    if (request.target == "/2015-03-31/functions")
+      return TestResponse{
+          200, R"({"Functions":[{"FunctionName":"greeter"},{"FunctionName":"hello"}]})", ""};
+    return error(404, "ResourceNotFoundException", "no");
+  });
+  for (const auto& [name, meant] : {std::pair("helo", true), std::pair("somebody", false)}) {
+    InvokeOptions options = to<InvokeOptions>(daemon);
+    options.name = name;
+    TextOutput output;
+    CHECK(run_invoke(options, output) == Exit::refused);
+    CHECK((output.err_text.find("did you mean 'hello'?") != std::string::npos) == meant);
+    CHECK_THAT(output.err_text, Contains("hearth list"));
+  }
+}

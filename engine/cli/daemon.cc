@@ -4,6 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/nearest.h"
+#include "core/function_spec.h"
+
 namespace hearth::cli {
 namespace {
 
@@ -17,17 +20,28 @@ Failure unanswered(const Error& error, const std::string& url, bool late) {
   failure.what =
       late ? fmt::format("no answer from {} in time", url) : fmt::format("no answer from {}", url);
   failure.why = error.message();
-  if (error.code == Code::server_unreachable) {
+  if (late) {
     failure.todo =
-        "name another daemon with --server or HEARTH_SERVER, or look into this one's log";
+        "its log tells what it is busy with; `hearth invoke --wait` sets how long to wait";
+  } else if (error.code == Code::server_unreachable) {
+    // The reason alone: what to do about it comes below.
+    failure.why = error.detail.substr(0, error.detail.find("; is the daemon running?"));
+    failure.todo = "start one with `hearth serve`, or name another with --server or HEARTH_SERVER";
+  } else {
+    failure.todo = "run the command again; if it stays so, the daemon's log tells more";
   }
   return failure;
 }
 
 std::string_view advice(int status, std::string_view name) {
   switch (status) {
+    case 400:
+      return "correct what it names, and run the command again";
+    case 403:
+      return "call it from this machine, without a browser's Origin header in between";
     case 404:
-      return name.empty() ? "" : "`hearth list` shows the functions";
+      return name.empty() ? "is it a Hearth daemon? `hearth version` asks it"
+                          : "`hearth list` shows the functions";
     case 409:
       return "somebody else changed the function at the same time; run the command again";
     case 413:
@@ -41,7 +55,7 @@ std::string_view advice(int status, std::string_view name) {
     case 507:
       return "free some space where the daemon's state folder is";
     default:
-      return "";
+      return "the daemon's log tells more";
   }
 }
 
@@ -99,6 +113,55 @@ Failure refusal(const http::ClientResponse& response, std::string_view what,
   failure.why =
       fmt::format("{} (HTTP {}{}{})", message, response.status, type.empty() ? "" : ", ", type);
   failure.todo = advice(response.status, name);
+  if (!body.is_object() && type.empty()) {
+    failure.why = fmt::format("HTTP {}, and not as a Hearth daemon says it", response.status);
+    failure.todo = "name the daemon's address with --server or HEARTH_SERVER";
+  }
+  return failure;
+}
+
+Failure no_daemon(const Daemon& daemon) {
+  return {Exit::refused, fmt::format("{} is no Hearth daemon", daemon.url()),
+          "it answers, but not what a daemon answers",
+          "name the daemon's address with --server or HEARTH_SERVER; `hearth serve` prints it"};
+}
+
+std::vector<std::string> function_names(Daemon& daemon, milliseconds timeout) {
+  constexpr int kPagesMax = 1'000;
+  std::vector<std::string> names;
+  std::string marker;
+  for (int page = 0; page < kPagesMax; ++page) {
+    http::ClientRequest request;
+    request.target = "/2015-03-31/functions";
+    if (!marker.empty()) request.target += "?Marker=" + url_encoded(marker);
+    http::ClientResponse response;
+    Failure ignored;
+    if (!daemon.call(request, timeout, response, ignored)) return names;
+    const nlohmann::json body = parse_body(response);
+    if (!body.is_object() || !body.contains("Functions") || !body["Functions"].is_array())
+      return names;
+    for (const nlohmann::json& function : body["Functions"]) {
+      const std::string name = text_of(function, "FunctionName");
+      if (valid_function_name(name)) names.push_back(name);
+    }
+    marker = text_of(body, "NextMarker");
+    if (marker.empty()) return names;
+  }
+  return names;
+}
+
+Failure unknown_function(Daemon& daemon, const std::string& name) {
+  constexpr milliseconds kPatience{2'000};
+  const std::vector<std::string> names = function_names(daemon, kPatience);
+  const std::vector<std::string_view> known(names.begin(), names.end());
+  const std::string_view meant = nearest(name, known);
+  // Another word altogether is no help.
+  const bool alike = !meant.empty() && edit_distance(name, meant) <= 1 + name.size() / 3;
+  Failure failure{Exit::refused, fmt::format("there is no function '{}'", name),
+                  fmt::format("the daemon at {} has {}", daemon.url(),
+                              names.empty() ? "none" : fmt::format("{} others", names.size())),
+                  "`hearth list` shows the functions, `hearth deploy DIR` makes one"};
+  if (alike) failure.todo = fmt::format("did you mean '{}'? {}", meant, failure.todo);
   return failure;
 }
 

@@ -42,6 +42,16 @@ class Daemon {
 // the message: "can't deploy hello". `name`: the function that the request was about, or empty.
 Failure refusal(const http::ClientResponse& response, std::string_view what, std::string_view name);
 
+// What answers is some other program's server: its answers are not ours.
+Failure no_daemon(const Daemon& daemon);
+
+// There is no function `name`: with the one that may have been meant, for which it asks the daemon.
+Failure unknown_function(Daemon& daemon, const std::string& name);
+
+// The names of all functions, in the daemon's order; as many as came until something went wrong.
+// `timeout` is for each of its requests.
+std::vector<std::string> function_names(Daemon& daemon, milliseconds timeout);
+
 // For a query's value: what is not a letter, a digit, '-', '_' or '.' as %XX.
 std::string url_encoded(std::string_view text);
 

@@ -16,11 +16,7 @@ Exit run_delete(const DeleteOptions& options, Output& output) {
   if (!daemon->call("DELETE", fmt::format("/2015-03-31/functions/{}", options.name), "", response,
                     failure))
     return report(output, failure);
-  if (response.status == 404) {
-    return report(output,
-                  Failure{Exit::refused, fmt::format("there is no function '{}'", options.name), "",
-                          "`hearth list` shows the functions"});
-  }
+  if (response.status == 404) return report(output, unknown_function(*daemon, options.name));
   if (response.status / 100 != 2)
     return report(output,
                   refusal(response, fmt::format("can't delete {}", options.name), options.name));

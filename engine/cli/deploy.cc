@@ -1,14 +1,17 @@
 // hearth deploy: folders -> functions. Only what changed is sent.
 #include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "cli/archive.h"
+#include "base/base64.h"
 #include "cli/commands.h"
 #include "cli/daemon.h"
 #include "cli/function_json.h"
 #include "config/manifest.h"
+#include "package/archive.h"
 #include "store/digest.h"
 
 namespace hearth::cli {
@@ -50,6 +53,24 @@ Result<Deployment> read_folder(const std::string& folder) {
   return d;
 }
 
+// What to do about a folder that can't be deployed.
+std::string advice(const std::string& folder) {
+  struct stat info {};
+  const auto there = [&](const char* name) {
+    return ::access(fmt::format("{}/{}", folder, name).c_str(), F_OK) == 0;
+  };
+  if (::stat(folder.c_str(), &info) != 0)
+    return "name a function's folder; `hearth new TEMPLATE DIR` makes one";
+  if (!S_ISDIR(info.st_mode)) return "name the folder that the file is in";
+  if (there("Makefile") && there(kManifestName.data()))
+    return fmt::format("if it is to be built first: make -C {}", folder);
+  if (there(kManifestName.data()))
+    return fmt::format("correct {}/{}; `hearth deploy --help` lists its keys", folder,
+                       kManifestName);
+  return "`hearth deploy --help` shows what a function's folder looks like, and `hearth new` makes "
+         "one";
+}
+
 class Deployer {
  public:
   Deployer(Daemon& daemon, const Deployment& deployment)
@@ -66,8 +87,11 @@ class Deployer {
     const bool exists = response.status == 200;
     if (exists) {
       const json answer = parse_body(response);
-      if (answer.is_object() && answer.contains("Configuration"))
-        configuration_ = answer["Configuration"];
+      if (!answer.is_object() || !answer.contains("Configuration")) {
+        failure = no_daemon(daemon_);
+        return false;
+      }
+      configuration_ = answer["Configuration"];
     }
     if (!(exists ? update(failure) : create(failure)) || !wait_until_active(failure)) return false;
     out.name = wanted_.spec.name;
@@ -162,10 +186,8 @@ Exit deploy_one(const std::string& folder, Daemon& daemon, Deployed& out, Output
   const MonotonicTime start = clock.now();
   const auto deployment = read_folder(folder);
   if (!deployment) {
-    return report(
-        output,
-        Failure{Exit::usage, fmt::format("can't deploy {}", folder), deployment.error().detail,
-                "`hearth deploy --help` shows what a function's folder looks like"});
+    return report(output, Failure{Exit::usage, fmt::format("can't deploy {}", folder),
+                                  deployment.error().detail, advice(folder)});
   }
   Failure failure;
   if (!Deployer(daemon, *deployment).run(out, failure)) return report(output, failure);

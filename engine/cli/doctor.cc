@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/advice.h"
 #include "cli/commands.h"
 #include "cli/daemon.h"
 #include "cli/trial.h"
@@ -66,8 +67,9 @@ void print_runtimes(const Trial& trial, Output& output) {
 void print_sandbox(const Trial& trial, Output& output) {
   std::vector<std::vector<std::string>> rows;
   for (const sandbox::ProbeItem& item : trial.items) {
+    // What stands behind is the fix, which comes below if it is needed.
     rows.push_back({item.available ? "  ok" : "  --", item.name,
-                    item.fix.empty() ? item.detail : item.detail + "; " + item.fix});
+                    item.detail.substr(0, item.detail.find(';'))});
   }
   if (!trial.probe_problem.empty()) rows.push_back({"  --", "probe", trial.probe_problem});
   output.out("what this machine allows\n" + table(rows));
@@ -76,6 +78,32 @@ void print_sandbox(const Trial& trial, Output& output) {
   for (const TrialLayer& layer : trial.layers)
     rows.push_back({layer.on ? "  on " : "  off", layer.name, layer.reason});
   output.out(fmt::format("layers of a daemon here (mode {})\n{}", trial.mode, table(rows)));
+}
+
+// One line each of what is "one; two; three".
+void append_list(std::string& text, const char* name, std::string_view list) {
+  while (!list.empty()) {
+    const size_t end = std::min(list.find("; "), list.size());
+    text += fmt::format("    {:<12} {}\n", name, list.substr(0, end));
+    list.remove_prefix(std::min(end + 2, list.size()));
+    name = "";
+  }
+}
+
+void print_missing(const std::vector<Missing>& all, Output& output) {
+  if (all.empty()) return;
+  std::string text = "what is missing, and the fix\n";
+  const auto line = [&text](const char* name, const std::string& value) {
+    if (!value.empty()) text += fmt::format("    {:<12} {}\n", name, value);
+  };
+  for (const Missing& missing : all) {
+    text += fmt::format("  {}\n", missing.name);
+    line("why", missing.why);
+    append_list(text, "without it", missing.means);
+    line("type", missing.command);
+    line(missing.command.empty() ? "hearth.yaml" : "or in yaml", missing.config);
+  }
+  output.out(text);
 }
 
 json trial_json(const Trial& trial) {
@@ -104,12 +132,38 @@ json trial_json(const Trial& trial) {
               {"mode", trial.mode.empty() ? json(nullptr) : json(trial.mode)}};
 }
 
-std::string verdict(const Trial& trial, const json& daemon, const std::string& url) {
-  const std::string remark = trial.remark();
-  const std::string running = daemon.is_null() ? "" : fmt::format(" (a daemon answers at {})", url);
-  if (!trial.ready())
-    return fmt::format("not ready: {}", remark.empty() ? "no interpreter can be used" : remark);
-  return fmt::format("ready{}{}", running, remark.empty() ? "" : ", but " + remark);
+// The last line: ready, or not and why.
+std::string verdict(const Trial& trial, const std::vector<Missing>& missing, const json& daemon,
+                    const std::string& url) {
+  if (!trial.ready()) {
+    if (missing.empty()) return "not ready: no interpreter can be used";
+    return fmt::format("not ready: no {}: {}", missing.front().name, missing.front().why);
+  }
+  const char* unconfined = trial.mode == "off" ? " (nothing is confined)" : "";
+  std::string text = fmt::format("ready: sandbox mode {}{}, functions in", trial.mode, unconfined);
+  std::string lacking;
+  for (const RuntimeInfo& runtime : trial.runtimes) {
+    if (runtime.usable()) {
+      text += fmt::format("{} {}", text.ends_with(" in") ? "" : ",", runtime.name);
+    } else {
+      lacking += fmt::format("; not {}: {}", runtime.name, runtime.problem);
+    }
+  }
+  text += lacking;
+  return daemon.is_null() ? text : fmt::format("{} (a daemon answers at {})", text, url);
+}
+
+json missing_json(const std::vector<Missing>& all) {
+  json list = json::array();
+  for (const Missing& missing : all) {
+    list.push_back({{"name", missing.name},
+                    {"why", missing.why},
+                    {"means", missing.means},
+                    {"command", missing.command},
+                    {"config", missing.config},
+                    {"fatal", missing.fatal}});
+  }
+  return list;
 }
 
 }  // namespace
@@ -119,17 +173,22 @@ Exit run_doctor(const DoctorOptions& options, Output& output) {
   if (!options.config.empty()) {
     auto loaded = load_config(options.config);
     if (!loaded)
-      return report(output,
-                    Failure{Exit::usage, "hearth.yaml can't be used", loaded.error().detail, ""});
+      return report(
+          output, Failure{Exit::usage, "the configuration can't be used", loaded.error().detail,
+                          "correct the file, or leave --config out to see what the defaults give"});
     config = *std::move(loaded);
   }
+  Failure failure;
+  if (!Daemon::open(options.server, failure)) return report(output, failure);
   const Trial trial = try_machine(config);
   const json daemon = ask_daemon(options);
-  const std::string last = verdict(trial, daemon, options.server);
+  const std::vector<Missing> missing = what_is_missing(trial, config.sandbox, read_switches());
+  const std::string last = verdict(trial, missing, daemon, options.server);
   const Exit exit = trial.ready() ? Exit::ok : Exit::function_error;
   if (options.json) {
     json all = trial_json(trial);
     all["daemon"] = daemon;
+    all["missing"] = missing_json(missing);
     all["ready"] = trial.ready();
     all["verdict"] = last;
     output.out(dump(all));
@@ -137,6 +196,7 @@ Exit run_doctor(const DoctorOptions& options, Output& output) {
   }
   print_runtimes(trial, output);
   print_sandbox(trial, output);
+  print_missing(missing, output);
   if (!daemon.is_null()) {
     output.out(fmt::format("the daemon at {}\n", options.server));
     print_any(daemon, 1, output);

@@ -1,46 +1,25 @@
 // hearth invoke: one call by the Lambda API.
 #include <fmt/core.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
-#include <cerrno>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "api/base64.h"
+#include "base/base64.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/daemon.h"
-#include "config/read_file.h"
+#include "cli/input.h"
+#include "cli/json_problem.h"
+#include "kit/kit.h"
 
 namespace hearth::cli {
 namespace {
 
 using nlohmann::json;
 
-constexpr size_t kEventMax = 256u << 20;  // the most that limits.invoke_body can be
-
-Result<std::string> read_standard_input() {
-  std::string text;
-  char buffer[64 * 1024];
-  for (;;) {
-    const ssize_t n = ::read(STDIN_FILENO, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0)
-      return Error{Code::io_failed,
-                   fmt::format("standard input can't be read: {}", std::strerror(errno))};
-    if (n == 0) return text;
-    text.append(buffer, static_cast<size_t>(n));
-    if (text.size() > kEventMax)
-      return Error{Code::body_too_large,
-                   fmt::format("standard input has more than {} bytes", kEventMax)};
-  }
-}
-
-Result<std::string> read_event(const std::string& data) {
-  if (data == "-") return read_standard_input();
-  if (!data.empty() && data[0] == '@')
-    return read_file(data.substr(1), kEventMax, Code::body_too_large);
-  return data;
+bool is_file(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
 }
 
 // What became of the call.
@@ -54,8 +33,8 @@ struct Outcome {
 };
 
 std::string decoded(std::string_view base64) {
-  std::string bytes(api::base64_decoded_max(base64.size()), '\0');
-  const auto size = api::base64_decode(bytes.data(), base64);
+  std::string bytes(base64_decoded_max(base64.size()), '\0');
+  const auto size = base64_decode(bytes.data(), base64);
   bytes.resize(size.value_or(0));
   return bytes;
 }
@@ -119,7 +98,7 @@ http::ClientRequest request_of(const InvokeOptions& options, std::string event) 
   return request;
 }
 
-Exit finish(const InvokeOptions& options, const http::ClientResponse& response,
+Exit finish(const InvokeOptions& options, Daemon& daemon, const http::ClientResponse& response,
             const Outcome& outcome, Output& output) {
   const Exit exit = exit_of(response, outcome);
   if (options.json) {
@@ -127,12 +106,15 @@ Exit finish(const InvokeOptions& options, const http::ClientResponse& response,
     return exit;
   }
   if (!outcome.log_tail.empty()) print_tail(outcome, output);
+  if (response.status == 404 && outcome.error == "ResourceNotFoundException")
+    return report(output, unknown_function(daemon, options.name));
   if (response.status / 100 != 2)
     return report(output,
                   refusal(response, fmt::format("can't invoke {}", options.name), options.name));
   print_text(outcome, output);
   if (exit != Exit::ok) {
-    report(output, Failure{exit, fmt::format("{} failed: {}", options.name, outcome.error), "",
+    report(output, Failure{exit, fmt::format("{} failed: {}", options.name, outcome.error),
+                           text_of(parse_body(response), "errorMessage"),
                            fmt::format("`hearth logs {} --request {}` shows what it wrote",
                                        options.name, outcome.request_id)});
   }
@@ -141,14 +123,28 @@ Exit finish(const InvokeOptions& options, const http::ClientResponse& response,
 
 }  // namespace
 
+Result<std::string> event_of(const InvokeOptions& options) {
+  if (options.event.empty()) return read_input(options.data);
+  if (options.event == "-") return read_input("-");
+  // A file wins over a sample event of the same name.
+  if (is_file(options.event)) return read_input("@" + options.event);
+  if (const kit::SampleEvent* sample = kit::find_sample_event(options.event))
+    return std::string(sample->json);
+  return Error{Code::usage,
+               fmt::format("'{}' is neither a file nor a sample event", options.event)};
+}
+
 Exit run_invoke(const InvokeOptions& options, Output& output) {
-  auto event = read_event(options.data);
+  if (!options.local.empty()) return run_invoke_local(options, output);
+  auto event = event_of(options);
   if (!event)
-    return report(output, Failure{Exit::usage, "can't read the event", event.error().detail, ""});
-  if (!json::accept(*event)) {
+    return report(output, Failure{Exit::usage, "can't read the event", event.error().detail,
+                                  "name a file that is there, --data @FILE; or - for standard "
+                                  "input"});
+  if (const std::string problem = json_problem(*event); !problem.empty()) {
     return report(
         output,
-        Failure{Exit::usage, "the event is not JSON", "",
+        Failure{Exit::usage, "the event is not JSON", problem,
                 "text needs its quotes: --data '\"text\"'; a file needs an @: --data @FILE"});
   }
   Failure failure;
@@ -166,7 +162,7 @@ Exit run_invoke(const InvokeOptions& options, Output& output) {
   outcome.request_id = response.header("x-amzn-requestid");
   outcome.log_tail = decoded(response.header("x-amz-log-result"));
   outcome.duration_ms = static_cast<double>(to_us(clock.now() - start)) / 1'000;
-  return finish(options, response, outcome, output);
+  return finish(options, *daemon, response, outcome, output);
 }
 
 }  // namespace hearth::cli

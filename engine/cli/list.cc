@@ -27,9 +27,11 @@ bool fetch(Daemon& daemon, json& functions, Failure& failure) {
       return false;
     }
     json body = parse_body(response);
-    if (body.is_object() && body.contains("Functions") && body["Functions"].is_array()) {
-      for (json& function : body["Functions"]) functions.push_back(std::move(function));
+    if (!body.is_object() || !body.contains("Functions") || !body["Functions"].is_array()) {
+      failure = no_daemon(daemon);
+      return false;
     }
+    for (json& function : body["Functions"]) functions.push_back(std::move(function));
     marker = text_of(body, "NextMarker");
     if (marker.empty()) return true;
   }

@@ -92,15 +92,12 @@ Exit run_logs(const LogsOptions& options, Output& output) {
     http::ClientResponse response;
     if (!daemon->call("GET", target_of(options, cursor), "", response, failure))
       return report(output, failure);
-    if (response.status == 404) {
-      return report(
-          output, Failure{Exit::refused, fmt::format("there is no function '{}'", options.name), "",
-                          "`hearth list` shows the functions"});
-    }
+    if (response.status == 404) return report(output, unknown_function(*daemon, options.name));
     if (response.status != 200)
       return report(output, refusal(response, fmt::format("can't read the log of {}", options.name),
                                     options.name));
     const json page = parse_body(response);
+    if (!page.is_object() || !page.contains("lines")) return report(output, no_daemon(*daemon));
     const size_t lines = printer.print(page);
     const std::string next = scalar_text(page, "cursor");
     const bool moved = !next.empty() && next != cursor;

@@ -1,5 +1,6 @@
 // The command line as plain data. options.cc is the only file that includes CLI11.
 #pragma once
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -32,7 +33,19 @@ struct InvokeOptions : RemoteOptions {
   std::string name;
   std::string data = "{}";       // --data: JSON, @FILE, or - for stdin
   bool log_tail = false;         // --log-tail
+  std::string local;             // --local: a function's folder, called without a daemon
+  std::string event;             // --event: FILE, - or a sample event's name; wins over --data
+  std::string sandbox;           // --sandbox, with --local
+  std::string env_file;          // --env, with --local
   milliseconds wait{1'000'000};  // --wait: the longest wait for an answer
+};
+struct DevOptions {
+  std::string folder = ".";
+  uint16_t port = 4327;          // --port
+  uint16_t debug_port = 0;       // --debug; 0: none
+  std::string sandbox = "auto";  // --sandbox
+  std::string env_file;          // --env
+  bool json = false;             // --json
 };
 struct ListOptions : RemoteOptions {};
 struct DeleteOptions : RemoteOptions {
@@ -47,6 +60,24 @@ struct DoctorOptions : RemoteOptions {
   std::string config;  // --config: whose runtimes.* and sandbox.* to look at
 };
 struct VersionOptions : RemoteOptions {};
+struct NewOptions {
+  std::string name;    // of the template
+  std::string folder;  // both may be empty with `list`
+  bool list = false;   // --list
+  bool json = false;   // --json
+};
+struct EventOptions {
+  std::string name;                           // empty with `list`
+  std::map<std::string, std::string> fields;  // "method": what --method says; the names are those
+                                              // of kit::event_fields()
+  bool list = false;                          // --list
+  bool json = false;                          // --json
+};
+struct CompletionOptions {
+  std::string shell;                    // or
+  std::string names;                    // --names
+  std::string server = kDefaultServer;  // --server, else HEARTH_SERVER
+};
 
 // The parser has printed what there was to print (help, or what is wrong); only the exit code is
 // left.
@@ -54,8 +85,9 @@ struct Done {
   Exit exit = Exit::ok;
 };
 
-using Command = std::variant<Done, ServeOptions, DeployOptions, InvokeOptions, ListOptions,
-                             DeleteOptions, LogsOptions, DoctorOptions, VersionOptions>;
+using Command = std::variant<Done, ServeOptions, DevOptions, DeployOptions, InvokeOptions,
+                             ListOptions, DeleteOptions, LogsOptions, DoctorOptions, VersionOptions,
+                             NewOptions, EventOptions, CompletionOptions>;
 
 // `arguments` is argv without the program's name. Never throws; --help and errors go to `output`.
 Command parse_command_line(const std::vector<std::string>& arguments, Output& output);

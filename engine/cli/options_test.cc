@@ -52,6 +52,20 @@ TEST_CASE("every option reaches its field") {
   const auto logs = parsed<LogsOptions>({"logs", "f", "--follow", "--request", "abc"});
   CHECK((logs.name == "f" && logs.follow && logs.request_id == "abc"));
   CHECK(parsed<DoctorOptions>({"doctor", "--json"}).json);
+  const auto fresh = parsed<NewOptions>({"new", "http-c", "d", "--json"});
+  CHECK((fresh.name == "http-c" && fresh.folder == "d" && fresh.json && !fresh.list));
+  CHECK(parsed<NewOptions>({"new", "--list"}).list);
+  const auto event = parsed<EventOptions>({"event", "s3", "--bucket", "b", "--key", "k"});
+  CHECK(event.name == "s3");
+  CHECK(event.fields == std::map<std::string, std::string>{{"bucket", "b"}, {"key", "k"}});
+  CHECK(parsed<EventOptions>({"event", "--list", "--json"}).list);
+  CHECK(parsed<CompletionOptions>({"completion", "zsh"}).shell == "zsh");
+  CHECK(parsed<CompletionOptions>({"completion", "--names", "functions"}).names == "functions");
+  const auto dev = parsed<DevOptions>({"dev", "all", "--port", "0", "--debug", "9229", "--json"});
+  CHECK((dev.folder == "all" && dev.port == 0 && dev.debug_port == 9229 && dev.json));
+  CHECK(parsed<DevOptions>({"dev"}).folder == ".");
+  const auto local = parsed<InvokeOptions>({"invoke", "--local", "d", "--event", "s3"});
+  CHECK((local.local == "d" && local.event == "s3" && local.name.empty()));
   parsed<VersionOptions>({"version"});
   parsed<VersionOptions>({"--version"});
 }
@@ -79,7 +93,20 @@ TEST_CASE("mistakes are usage errors that say what to do") {
                {{"delete", "../x"}, "'../x'"},
                {{"invoke", "f", "--wait", "soon"}, "'soon'"},
                {{"serve", "--sandbox", "strickt"}, "'strict'"},
-               {{"help", "lst"}, "hearth list"}};
+               {{"help", "lst"}, "hearth list"},
+               {{"list", "--servr=x"}, "`--server`"},
+               {{"invoke", "f", "g"}, "'g' is one argument too many"},
+               {{"--jsn"}, "--jsn"},
+               {{"new"}, "hearth new --list"},
+               {{"new", "http-c"}, "no folder"},
+               {{"event"}, "hearth event --list"},
+               {{"completion"}, "bash, zsh or fish"},
+               {{"dev", "--sandbox", "strickt"}, "strict"},
+               {{"dev", "--port", "70000"}, "--port"},
+               {{"dev", "--debug", "0"}, "--debug"},
+               {{"invoke", "--local", "d", "f"}, "one too many"},
+               {{"invoke", "f", "--env", "x"}, "--local"},
+               {{"completion", "zsh", "--names", "functions"}, "one shell"}};
   for (const auto& c : cases) {
     TextOutput output;
     INFO(c.says);
@@ -93,8 +120,9 @@ TEST_CASE("help is printed for all and for one, with exit codes") {
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"help"}, {"--help"}}) {
     TextOutput output;
     CHECK(done(arguments, output) == Exit::ok);
-    for (const char* word : {"serve", "deploy", "invoke", "list", "delete", "logs", "doctor",
-                             "version", "Exit codes", "HEARTH_SERVER"}) {
+    for (const char* word :
+         {"serve", "deploy", "invoke", "list", "delete", "logs", "doctor", "version", "new",
+          "event", "completion", "Exit codes", "HEARTH_SERVER"}) {
       CHECK_THAT(output.out_text, Contains(word));
     }
   }

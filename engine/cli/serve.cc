@@ -85,14 +85,29 @@ int exit_of(Code code) {
   }
 }
 
+const char* advice(Code code) {
+  switch (code) {
+    case Code::sandbox_unavailable:
+      return "`hearth doctor` shows what works on this machine, and the fix for what does not";
+    case Code::listen_failed:
+      return "is another daemon running? --listen 127.0.0.1:0 takes a free port";
+    case Code::listen_not_allowed:
+      return "--listen 127.0.0.1:4327, and http.functions_listen in hearth.yaml for callers "
+             "outside";
+    case Code::config_invalid:
+      return "correct the option or the file that it names; `hearth serve --help` has the options";
+    case Code::state_unusable:
+      return "--state DIR names another folder, which the daemon's user may write to";
+    case Code::disk_full:
+      return "free some space, or name a folder on another disk with --state DIR";
+    default:
+      return "what it logged above tells more; `hearth doctor` checks this machine";
+  }
+}
+
 int fail(const Error& error, Output& output) {
-  std::string todo;
-  if (error.code == Code::sandbox_unavailable)
-    todo = "`hearth doctor` shows what works on this machine";
-  if (error.code == Code::listen_failed)
-    todo = "is another daemon running? --listen 127.0.0.1:0 takes a free port";
   report(output, Failure{Exit::usage, fmt::format("can't serve ({})", name(error.code)),
-                         error.message(), todo});
+                         error.message(), advice(error.code)});
   return exit_of(error.code);
 }
 

@@ -166,17 +166,6 @@ bool Trial::ready() const {
   return interpreter && !mode.empty();
 }
 
-std::string Trial::remark() const {
-  if (mode.empty()) return mode_problem;
-  std::string text;
-  for (const RuntimeInfo& runtime : runtimes) {
-    if (!runtime.usable())
-      text += fmt::format("{}no {} functions: {}", text.empty() ? "" : "; ", runtime.name,
-                          runtime.problem);
-  }
-  return text;
-}
-
 Trial try_machine(const Config& config) {
   Trial trial;
   trial.runtimes = find_runtimes(config.runtimes);

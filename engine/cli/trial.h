@@ -28,8 +28,6 @@ struct Trial {
 
   // Would a daemon start, with at least one of the interpreters?
   bool ready() const;
-  // Why not; or, when ready, what is missing all the same. May be empty.
-  std::string remark() const;
 };
 
 Trial try_machine(const Config& config);

@@ -253,6 +253,9 @@ async function init(text) {
     } catch (error) {
       throw calls.typed('Runtime.ImportModuleError', "Unable to enter the function's folder: " + error.message);
     }
+    // For `hearth dev --debug`.
+    const debugPort = Number(process.env.HEARTH_DEBUG_PORT);
+    if (debugPort > 0) require('node:inspector').open(debugPort, '127.0.0.1');
     loaded = await calls.load(root, values.handler || '');
   } catch (error) {
     initFailed(calls.errorObject(error));

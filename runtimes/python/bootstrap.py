@@ -247,6 +247,8 @@ class Worker(object):
                 os.chdir(root)
             except OSError as error:
                 raise calls.LoadError(calls.error_object("Runtime.ImportModuleError", "Unable to enter the function's folder: %s" % error))
+            if "HEARTH_DEBUG_PORT" in os.environ:
+                self.open_debugger(int(os.environ["HEARTH_DEBUG_PORT"]))
             handler = calls.load_handler(init.get("handler", ""))
         except calls.LoadError as error:
             self.sink.record(calls.describe(error.report), logs.ERROR_LEVEL)
@@ -258,6 +260,14 @@ class Worker(object):
         self.channel.put(wire.READY, wire.U32.pack(int((time.monotonic() - start) * 1000000)))
         self.channel.flush()
         return handler
+
+    def open_debugger(self, port):
+        """debugpy, which is a package of the function's own, for `hearth dev --debug`."""
+        try:
+            import debugpy
+            debugpy.listen(("127.0.0.1", port), in_process_debug_adapter=True)
+        except Exception as error:
+            raise calls.LoadError(calls.error_object("Runtime.DebuggerError", "debugpy could not be started: %s" % error))
 
     def after_fork(self):
         """A child of the function must not write frames: its output goes to the pipes, and the channel is the parent's alone."""

@@ -1,0 +1,28 @@
+#include "dev/private_engine.h"
+
+#include <unistd.h>
+
+namespace hearth::dev {
+
+Config private_config(const std::string& state_dir, SandboxMode sandbox) {
+  Config config;
+  config.state_dir = state_dir;
+  config.listen = "127.0.0.1:0";
+  config.sandbox.mode = sandbox;
+  config.sandbox.allow_degraded = sandbox == SandboxMode::degraded;
+  config.log_level = LogLevel::warning;
+  return config;
+}
+
+Result<std::unique_ptr<Engine>> open_private_engine(EngineOptions options) {
+  if (options.config.sandbox.mode != SandboxMode::automatic)
+    return Engine::open(std::move(options));
+  EngineOptions first = options;
+  first.config.sandbox.mode = ::geteuid() == 0 ? SandboxMode::strict : SandboxMode::user;
+  auto engine = Engine::open(std::move(first));
+  if (engine || engine.error().code != Code::sandbox_unavailable) return engine;
+  // What is missing, and how to mend it, is what the probe knows.
+  return Engine::open(std::move(options));
+}
+
+}  // namespace hearth::dev
