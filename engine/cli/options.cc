@@ -49,6 +49,11 @@ void add_remote(CLI::App& command, RemoteOptions& options) {
   command.add_flag("--json", options.json, "Print JSON, for scripts");
 }
 
+void add_unsafe(CLI::App& command, bool& known) {
+  command.add_flag("--i-know-this-is-unsafe", known,
+                   "Needed beside --sandbox off: functions run unconfined");
+}
+
 void add_serve(CLI::App& app, ServeOptions& options) {
   CLI::App* serve = app.add_subcommand("serve", "Run the daemon");
   serve
@@ -63,8 +68,7 @@ void add_serve(CLI::App& app, ServeOptions& options) {
       ->type_name("IP:PORT");
   serve->add_option("--sandbox", options.sandbox, "How workers are confined (default auto)")
       ->type_name("MODE");
-  serve->add_flag("--i-know-this-is-unsafe", options.know_this_is_unsafe,
-                  "Needed beside --sandbox off: functions run unconfined");
+  add_unsafe(*serve, options.know_this_is_unsafe);
   serve->footer(help::kServeFooter);
 }
 
@@ -82,6 +86,7 @@ void add_dev(CLI::App& app, DevOptions& options) {
       ->type_name("PORT");
   dev->add_option("--sandbox", options.sandbox, "How workers are confined (default auto)")
       ->type_name("MODE");
+  add_unsafe(*dev, options.know_this_is_unsafe);
   dev->add_option("--env", options.env_file, "Environment over each folder's .env")
       ->type_name("FILE");
   dev->add_flag("--json", options.json, "Print one JSON object a line");
@@ -108,6 +113,7 @@ void add_local(CLI::App& invoke, InvokeOptions& options) {
       ->type_name("FILE");
   invoke.add_option("--sandbox", options.sandbox, "With --local: how the call is confined")
       ->type_name("MODE");
+  add_unsafe(invoke, options.know_this_is_unsafe);
 }
 
 void add_invoke(CLI::App& app, InvokeOptions& options, std::string& wait) {
@@ -227,9 +233,19 @@ Command bad_sandbox(const Error& error, Output& output) {
                "`hearth serve --help` explains the modes, `hearth doctor` says which work here");
 }
 
-Command finish_dev(const DevOptions& options, Output& output) {
-  const auto mode = sandbox_mode_from_name(options.sandbox);
+// An engine of our own, without a hearth.yaml: `off` needs to be said twice, as with serve.
+std::optional<Command> check_sandbox(const std::string& sandbox, bool know_this_is_unsafe,
+                                     Output& output) {
+  const auto mode = sandbox_mode_from_name(sandbox.empty() ? "auto" : sandbox);
   if (!mode) return bad_sandbox(mode.error(), output);
+  if (*mode != SandboxMode::off || know_this_is_unsafe) return std::nullopt;
+  return usage(output, "--sandbox off: functions would run unconfined",
+               "add --i-know-this-is-unsafe if that is meant");
+}
+
+Command finish_dev(const DevOptions& options, Output& output) {
+  if (auto refused = check_sandbox(options.sandbox, options.know_this_is_unsafe, output))
+    return *std::move(refused);
   return options;
 }
 
@@ -237,8 +253,8 @@ Command finish_local(const InvokeOptions& options, Output& output) {
   if (!options.name.empty())
     return usage(output, fmt::format("'{}' and --local are one too many", options.name),
                  "--local DIR names the function by its folder");
-  const auto mode = sandbox_mode_from_name(options.sandbox.empty() ? "auto" : options.sandbox);
-  if (!mode) return bad_sandbox(mode.error(), output);
+  if (auto refused = check_sandbox(options.sandbox, options.know_this_is_unsafe, output))
+    return *std::move(refused);
   return options;
 }
 

@@ -31,11 +31,12 @@ struct DeployOptions : RemoteOptions {
 };
 struct InvokeOptions : RemoteOptions {
   std::string name;
-  std::string data = "{}";       // --data: JSON, @FILE, or - for stdin
-  bool log_tail = false;         // --log-tail
-  std::string local;             // --local: a function's folder, called without a daemon
-  std::string event;             // --event: FILE, - or a sample event's name; wins over --data
-  std::string sandbox;           // --sandbox, with --local
+  std::string data = "{}";  // --data: JSON, @FILE, or - for stdin
+  bool log_tail = false;    // --log-tail
+  std::string local;        // --local: a function's folder, called without a daemon
+  std::string event;        // --event: FILE, - or a sample event's name; wins over --data
+  std::string sandbox;      // --sandbox, with --local
+  bool know_this_is_unsafe = false;
   std::string env_file;          // --env, with --local
   milliseconds wait{1'000'000};  // --wait: the longest wait for an answer
 };
@@ -44,8 +45,9 @@ struct DevOptions {
   uint16_t port = 4327;          // --port
   uint16_t debug_port = 0;       // --debug; 0: none
   std::string sandbox = "auto";  // --sandbox
-  std::string env_file;          // --env
-  bool json = false;             // --json
+  bool know_this_is_unsafe = false;
+  std::string env_file;  // --env
+  bool json = false;     // --json
 };
 struct ListOptions : RemoteOptions {};
 struct DeleteOptions : RemoteOptions {

@@ -116,6 +116,16 @@ TEST_CASE("mistakes are usage errors that say what to do") {
   }
 }
 
+TEST_CASE("a developer's engine without a sandbox has to be asked for twice") {
+  TextOutput output;
+  CHECK(done({"dev", "--sandbox", "off"}, output) == Exit::usage);
+  CHECK_THAT(output.err_text, Contains("--i-know-this-is-unsafe"));
+  CHECK(done({"invoke", "--local", ".", "--sandbox", "off"}, output) == Exit::usage);
+  CHECK(parsed<DevOptions>({"dev", "--sandbox", "off", "--i-know-this-is-unsafe"}).sandbox ==
+        "off");
+  CHECK(parsed<DevOptions>({"dev", "--sandbox", "degraded"}).sandbox == "degraded");
+}
+
 TEST_CASE("help is printed for all and for one, with exit codes") {
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"help"}, {"--help"}}) {
     TextOutput output;

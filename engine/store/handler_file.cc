@@ -87,6 +87,8 @@ Status check_handler_file(int code, const FunctionSpec& spec) {
       return check_node(code, spec);
     case Runtime::native:
       return check_native(code, spec);
+    case Runtime::host:
+      break;  // has no files
   }
   return ok();
 }
