@@ -32,6 +32,9 @@ PARTS_OF_A_HEADER = re.compile(r"runtimes/custom/hearth_worker_\w+\.h")
 # Where libraries throw and we catch at once: yaml-cpp, and the parser of the command line.
 CATCHES = ("engine/config/", "engine/cli/options.cc")
 
+# The public C header reads as C headers do; its frozen copies stay as they were.
+SET_BY_HAND = re.compile(r"engine/include/hearth/hearth\.h|tests/abi/v\d+/hearth\.h")
+
 
 def tracked_files():
     """Every file of the tree that is or would be committed, relative to the root."""
@@ -254,7 +257,7 @@ def check_format():
     tool = shutil.which("clang-format-14")
     if tool is None:
         raise Skip("clang-format-14 is not installed: tests/install_packages test")
-    done = subprocess.run([tool, "--dry-run", "-Werror", "--style=file", *map(str, CXX)], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([tool, "--dry-run", "-Werror", "--style=file", *(str(path) for path in CXX if not SET_BY_HAND.fullmatch(str(path)))], cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return []
     bad = sorted(set(re.findall(r"^(\S+?):\d+:\d+: error: code should be clang-formatted", done.stderr, re.MULTILINE)))

@@ -30,6 +30,7 @@
  * This is version 1 of the binary interface. It grows at the ends of structures and by new
  * functions only.
  */
+/* clang-format off: comments stand beside the fields. */
 #ifndef HEARTH_HEARTH_H
 #define HEARTH_HEARTH_H
 
@@ -122,7 +123,7 @@ typedef struct hearth_options {
   const char *sandbox;
   hearth_log_fn log;
   void *log_ctx;
-  int32_t log_level; /* the least that is told; 0 = HEARTH_LOG_INFO */
+  int32_t log_level; /* the least that is told; 0: what the configuration says, by default INFO */
   uint32_t reserved;
   hearth_function_log_fn function_log;
   void *function_log_ctx;
@@ -131,13 +132,14 @@ typedef struct hearth_options {
 
 /* Opens an engine, which blocks for some tens of milliseconds. `options` may be NULL.
  * Errors: config_invalid, state_unusable, sandbox_unavailable, runtime_unavailable,
- * listen_failed, listen_not_allowed, store_failed, io_failed. */
+ * listen_failed, listen_not_allowed, store_failed, io_failed, would_deadlock (in a callback). */
 HEARTH_API hearth_error_t *hearth_engine_open(const hearth_options_t *options, hearth_engine_t **out);
 
-/* THREAD-SAFE. Refuses new calls from now on; those in flight go on. Returns at once. */
+/* THREAD-SAFE. Refuses new calls from now on; those in flight go on, for at most
+ * limits.drain_timeout of the configuration. Returns at once. */
 HEARTH_API void hearth_engine_drain(hearth_engine_t *engine);
 
-/* Drains for at most `drain_ms`, ends the calls that are left with shutting_down, and frees the
+/* Drains for at most `drain_ms` (and limits.drain_timeout), ends the calls that are left with shutting_down, and frees the
  * engine and all of its processes, in every case but one: would_deadlock, from inside a callback,
  * changes nothing. Not to be called while another thread is inside a function of this engine.
  * Handles of calls and replies stay valid and must still be released. NULL is ignored. */
@@ -184,8 +186,9 @@ typedef struct hearth_source {
  * code and configuration. When it returns, new calls and those that wait go to the new revision,
  * and a host function of this name is gone: so a function moves out of the host's process without
  * its callers noticing. `revision_out` (64 characters and NUL; may be NULL) gets the revision: the
- * same for the same code and configuration. Errors: manifest_invalid, invalid_parameter,
- * archive_invalid, runtime_unavailable, disk_full, timed_out, would_deadlock, shutting_down. */
+ * same for the same code and configuration. After timed_out it may still come about. Errors:
+ * manifest_invalid, invalid_parameter, archive_invalid, runtime_unavailable, disk_full, io_failed,
+ * store_busy, timed_out, would_deadlock, shutting_down. */
 HEARTH_API hearth_error_t *hearth_function_load(hearth_engine_t *engine,
                                                 const hearth_source_t *source, uint64_t timeout_ms,
                                                 char revision_out[65]);
@@ -207,7 +210,8 @@ typedef struct hearth_host_function {
   const char *name;
   hearth_handler_fn handler;
   void *ctx;
-  /* Runs once, on the engine's thread, when no call of `handler` will come any more. May be NULL. */
+  /* Runs once, on the engine's thread, when no call of `handler` will come any more; not at all
+   * when defining fails, but for timed_out of a definition that has begun. May be NULL. */
   void (*on_removed)(void *ctx);
   uint64_t timeout_ms;  /* 0 = 3,000. A call that passes it has ended for its caller. */
   uint32_t queue;       /* calls that may wait; 0 = limits.queue */
@@ -266,7 +270,7 @@ typedef struct hearth_outcome {
   uint32_t error_http_status;
   hearth_bytes_t log_tail;
   const char *request_id;     /* 36 characters and NUL */
-  const char *revision;       /* of the function that ran, 64 characters; "" when none did */
+  const char *revision;       /* that ran or would have, 64 characters; "" when there is none */
   uint64_t exec_us;           /* the handler's time */
   uint64_t init_us;           /* of the worker's start, when `cold` */
   uint64_t memory_max_bytes;  /* the worker's peak; 0 = not known */

@@ -1,0 +1,23 @@
+// hearth_options_t -> what the engine is opened with.
+#pragma once
+#include <optional>
+
+#include "capi/hub.h"
+#include "capi/log_sinks.h"
+#include "capi/temporary_folder.h"
+#include "engine.h"
+#include "hearth/hearth.h"
+
+namespace hearth::capi {
+
+struct OpenPlan {
+  EngineOptions engine;  // without log_sink; state_dir is empty: a temporary one is to be made
+  Driver driver = Driver::library;
+  HostLog log;
+  std::optional<TemporaryFolder> temporary;
+};
+
+// `options` may be null. Errors: config_invalid, io_failed, listen_not_allowed.
+Result<OpenPlan> read_options(const hearth_options_t* options);
+
+}  // namespace hearth::capi
