@@ -18,11 +18,12 @@ import subprocess
 import sys
 import time
 
+from embed import EmbedRows
 from loads import Target
 from servers import INVOKE, PEERS, ROOT, Hearth, Server, cpu_seconds, interpreter_version, memory_kib, program
 from stats import is_near, quartiles, spread, verdict
 
-ROWS = ("throughput", "latency", "tail", "cpu", "syscalls", "allocations", "memory")
+ROWS = ("throughput", "latency", "tail", "cpu", "syscalls", "allocations", "memory", "embed")
 FUNCTIONS = ("node", "python", "c")
 PEER_OF = {"node": "node_http", "python": "uvicorn", "c": "bare"}
 # (function, path kind, least ratio of calls a second to the peer's at 64 connections)
@@ -262,10 +263,13 @@ class Bench:
         finally:
             hearth.close()
 
+    def embed(self):
+        EmbedRows(self).run()
+
     def run(self):
         rows = self.options.rows
         try:
-            if set(rows) - {"memory", "allocations"}:
+            if set(rows) - {"memory", "allocations", "embed"}:
                 self.start()
             for row in rows:
                 getattr(self, row)()

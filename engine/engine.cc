@@ -32,6 +32,7 @@ namespace hearth {
 namespace {
 
 constexpr size_t kMailboxMax = 4'096;
+constexpr uint32_t kShortTurns = 16;
 
 // limits.memory_budget: three quarters of the machine, unless it is named.
 Limits with_budget(Limits limits) {
@@ -155,6 +156,7 @@ struct Engine::Parts {
   Names hosts;
   uint64_t host_revision = 0;
   LoopFd loop_fd;
+  uint32_t short_turns = 0;  // in a row
   std::unique_ptr<EngineStatus> status;
   std::unique_ptr<api::Front> front;
   std::unique_ptr<http::Server> server;
@@ -385,8 +387,16 @@ Engine::End Engine::run() {
 }
 
 void Engine::step(milliseconds most) {
-  parts_->loop.step(most);
-  parts_->loop_fd.rest();
+  Parts& p = *parts_;
+  // Calls of host functions need no I/O: a few such turns in a row ask the kernel nothing.
+  if (p.host_workers.pending() && ++p.short_turns < kShortTurns) {
+    p.loop.finish_turn();
+    if (p.host_workers.pending()) p.loop_fd.wake();
+    return;
+  }
+  p.short_turns = 0;
+  p.loop.step(most);
+  p.loop_fd.rest();
 }
 
 void Engine::stop() { parts_->loop.stop(); }

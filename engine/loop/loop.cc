@@ -53,13 +53,17 @@ void Loop::stop() {
   uv_stop(&loop_);
 }
 
-// Before the wait: sleep no longer than until the next timer of the wheel. libuv keeps its timers
-// in memory, so this costs no system call.
-void Loop::on_prepare() {
+void Loop::finish_turn() {
   again_ = false;
   clock_.hold();
   end_turn();
   clock_.release();
+}
+
+// Before the wait: sleep no longer than until the next timer of the wheel. libuv keeps its timers
+// in memory, so this costs no system call.
+void Loop::on_prepare() {
+  finish_turn();
   const MonotonicTime now = clock_.now();
   const milliseconds wait = again_ ? milliseconds(0) : timers_.until_next(now, wait_max_);
   uv_timer_start(

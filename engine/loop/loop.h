@@ -29,6 +29,8 @@ class Loop {
   // tests.
   void step(milliseconds most);
   void stop();
+  // Only the hooks of a turn's end: for what waits for nothing but them. No system call of its own.
+  void finish_turn();
 
   // There is work for the end of a turn: this one does not wait, if it has not waited yet.
   void turn_again() { again_ = true; }
