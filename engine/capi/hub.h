@@ -7,6 +7,7 @@
 
 #include "base/request_id.h"
 #include "capi/inbox.h"
+#include "capi/patience.h"
 #include "capi/pool.h"
 #include "engine.h"
 
@@ -61,6 +62,7 @@ class Hub {
   Pool<hearth_call> calls;
   Pool<hearth_incoming> incoming;
   Pool<hearth_reply> replies;
+  Patience patience;
 
  private:
   explicit Hub(Driver driver);

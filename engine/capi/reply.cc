@@ -36,6 +36,7 @@ hearth_reply& take_reply(Hub& hub) {
   hub.ref();
   reply.hub = &hub;
   reply.has_ended = false;
+  reply.over.store(false, std::memory_order_relaxed);
   reply.references.store(2, std::memory_order_relaxed);
   return reply;
 }
@@ -73,10 +74,13 @@ void hearth_reply::on_done(void* self, const hearth_outcome_t* from) {
     reply.has_ended = true;
     reply.ready.notify_one();
   }
+  reply.over.store(true,
+                   std::memory_order_release);  // after the mutex, which the waiter takes next
   reply.release();
 }
 
 bool hearth_reply::wait(Deadline end) {
+  hub->patience.look_for(over);
   std::unique_lock<std::mutex> lock(mutex);
   const auto done = [this] { return has_ended; };
   const hearth::nanoseconds left = end - SystemClock().now();

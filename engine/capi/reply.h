@@ -1,5 +1,6 @@
 // What hearth_invoke() waits for and gives out.
 #pragma once
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -22,7 +23,8 @@ struct hearth_reply final {
   std::mutex mutex;  // guards what follows, until `has_ended`
   std::condition_variable ready;
   bool has_ended = false;
-  hearth_outcome_t outcome{};  // points into the next five
+  std::atomic<bool> over{false};  // as has_ended, for who spins
+  hearth_outcome_t outcome{};     // points into the next five
   std::string payload;
   std::string log_tail;
   std::string message;
