@@ -375,7 +375,8 @@ Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
   HEARTH_TRY(validate(options.config));
-  std::vector<RuntimeInfo> runtimes = find_runtimes(options.config.runtimes);
+  std::vector<RuntimeInfo> runtimes =
+      find_runtimes(options.config.runtimes, {.ask_version = options.ask_versions});
   auto parts = std::make_unique<Parts>(std::move(options), std::move(runtimes));
   HEARTH_TRY(parts->open());
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));

@@ -31,7 +31,10 @@ struct EngineOptions {
   Config config;                   // state_dir must be set
   LogSink* log_sink = nullptr;     // must outlive the engine; null = no log
   bool off_is_understood = false;  // sandbox.mode off is refused without it
-  bool http = true;                // listen on config.listen (and http.functions_listen)
+  // Run each interpreter for its version. It is a child of the host's process, and takes time: an
+  // embedder does without.
+  bool ask_versions = true;
+  bool http = true;  // listen on config.listen (and http.functions_listen)
   // Runs once, after the state folder was locked and the spawner started, before the store is
   // opened: where a daemon gives up its privileges.
   std::function<Status(const std::string& state_dir)> after_spawner;

@@ -50,6 +50,7 @@ Result<OpenPlan> read_options(const hearth_options_t* options) {
   HEARTH_TRY(read_level(in.log_level, config));
   HEARTH_TRY(validate(config));
   plan.engine.http = given(in.listen);
+  plan.engine.ask_versions = false;
   plan.engine.off_is_understood = (in.flags & HEARTH_I_KNOW_THIS_IS_UNSAFE) != 0;
   plan.engine.on_function_line = function_log(in.function_log, in.function_log_ctx);
   plan.driver = (in.flags & HEARTH_HOST_DRIVEN) != 0 ? Driver::host : Driver::library;

@@ -114,7 +114,7 @@ RuntimeInfo find_runtime(Runtime runtime, const std::string& configured,
   }
   info.real_path = resolved;
   info.problem = why_not(info.real_path, key);
-  if (!info.problem.empty()) return info;
+  if (!info.problem.empty() || !search.ask_version) return info;
   const auto printed = run_version(info.real_path, search.version_timeout);
   if (!printed) {
     info.problem = printed.error().detail;

@@ -26,6 +26,9 @@ struct RuntimeInfo {
 struct RuntimeSearch {
   std::vector<std::string> folders = {"/usr/bin", "/usr/local/bin"};
   milliseconds version_timeout{5'000};
+  // False: the interpreters are not run, their version stays empty, and what is wrong with them
+  // shows when the first worker starts.
+  bool ask_version = true;
 };
 
 // Looks for one interpreter. `configured` is runtimes.NAME.path or empty. `native` has none and is

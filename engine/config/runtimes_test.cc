@@ -76,6 +76,12 @@ TEST_CASE("a program that is too old, silent, failing or hanging has a problem")
   CHECK(run_version("/nonexistent/program", milliseconds(300)).error().code == Code::io_failed);
 }
 
+TEST_CASE("an interpreter need not be run to be found") {
+  const RuntimeInfo info = find_runtime(Runtime::python3, "/usr/bin/false", {.ask_version = false});
+  CHECK(info.usable());
+  CHECK(info.version.empty());
+}
+
 TEST_CASE("the environment of the program is empty") {
   Folder folder;
   ::setenv("HEARTH_TEST_SECRET", "x", 1);

@@ -15,6 +15,7 @@ Config private_config(const std::string& state_dir, SandboxMode sandbox) {
 }
 
 Result<std::unique_ptr<Engine>> open_private_engine(EngineOptions options) {
+  options.ask_versions = false;
   if (options.config.sandbox.mode != SandboxMode::automatic)
     return Engine::open(std::move(options));
   EngineOptions first = options;

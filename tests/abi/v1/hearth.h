@@ -25,7 +25,8 @@
  *  7. Times are milliseconds, sizes are bytes. Every wait has a limit.
  *  8. The library changes nothing of its host: no uid, no signal handler or mask of another thread,
  *     no SIGCHLD, no dumpable flag, no umask, no working folder, no environment, no stdio. It never
- *     forks the host.
+ *     forks the host. An engine has one child process, the spawner; a host that waits for any child
+ *     sees its end, and may take it.
  *
  * This is version 1 of the binary interface. It grows at the ends of structures and by new
  * functions only.
