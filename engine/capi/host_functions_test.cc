@@ -86,7 +86,7 @@ TEST_CASE("a reply in parts reaches who wants parts, and is put together for oth
 }
 
 TEST_CASE("threads answer while the engine closes") {
-  for (int round = 0; round < scaled(3); ++round) {
+  for (int round = 0; round < scaled(60, 3); ++round) {
     struct Workers {
       static void handler(void* ctx, hearth_incoming_t* call, hearth_bytes_t) {
         auto& self = *static_cast<Workers*>(ctx);

@@ -250,7 +250,7 @@ TEST_CASE("many threads call at once") {
   std::vector<std::thread> threads;
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&, t] {
-      for (int i = 0; i < scaled(100); ++i) {
+      for (int i = 0; i < scaled(2'000, 100); ++i) {
         const std::string payload = std::to_string(t * 1'000'000 + i);
         Ended ended;
         hearth_call_t* call = nullptr;

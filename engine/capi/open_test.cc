@@ -188,6 +188,11 @@ TEST_CASE("what blocks is refused inside a log function") {
 }
 
 TEST_CASE("opening and closing many times leaks nothing") {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  constexpr int kRounds = 200;
+#else
+  constexpr int kRounds = 1'000;
+#endif
   const auto once = [] {
     hearth_options_t options;
     HEARTH_INIT(&options);
@@ -200,7 +205,7 @@ TEST_CASE("opening and closing many times leaks nothing") {
   const size_t fds = entries("/proc/self/fd");
   const size_t threads = entries("/proc/self/task");
   const long before = resident_kb();
-  for (int i = 0; i < scaled(20); ++i) once();
+  for (int i = 0; i < scaled(kRounds); ++i) once();
   CHECK(entries("/proc/self/fd") == fds);
   CHECK(entries("/proc/self/task") == threads);
 #if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)

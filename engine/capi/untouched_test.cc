@@ -129,7 +129,7 @@ TEST_CASE("a host that ignores the ends of its children, or has a signal handler
 }
 
 TEST_CASE("a host with many threads and much memory is served") {
-  const size_t size = static_cast<size_t>(scaled(64)) << 20;
+  const size_t size = static_cast<size_t>(scaled(2'048)) << 20;
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   REQUIRE(memory != MAP_FAILED);
