@@ -54,9 +54,17 @@ class Service(EmbeddingTest):
         self.process = subprocess.Popen([self.work / "cpp/embed_cpp", "0", self.example("embed_cpp") / "functions"], stdout=subprocess.PIPE, text=True,
                                         env={**os.environ, **self.installed.environment})
         self.addCleanup(self.process.stdout.close)
-        self.addCleanup(self.process.wait)
-        self.addCleanup(self.process.kill)
+        self.addCleanup(self.end)
         self.port = int(re.fullmatch(r"ready on port (\d+)\n", self.process.stdout.readline()).group(1))
+
+    def end(self):
+        self.process.terminate()  # it closes its engine, whose state folder goes with it
+        try:
+            self.process.wait(20 * PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def ask(self, *lines):
         with socket.create_connection(("127.0.0.1", self.port), timeout=30 * PATIENCE) as peer, peer.makefile("rw") as stream:
