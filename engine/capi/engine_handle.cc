@@ -77,7 +77,6 @@ void hearth_engine::close_here() {
 
 void hearth_engine::ask_for_drain() {
   if (hub_->on_engine_thread()) return hub_->begin_drain();
-  drain_.handle = this;
   if (!drain_asked_.exchange(true)) hub_->inbox().push(drain_);
 }
 

@@ -43,8 +43,9 @@ struct hearth_engine final {
 
  private:
   struct Drain final : hearth::capi::InboxItem {
-    hearth_engine* handle = nullptr;
-    void run() override { handle->hub_->begin_drain(); }
+    explicit Drain(hearth_engine& engine) : handle(engine) {}
+    hearth_engine& handle;
+    void run() override { handle.hub_->begin_drain(); }
     void drop() override {}
   };
 
@@ -57,7 +58,7 @@ struct hearth_engine final {
   Hub* const hub_;
   std::unique_ptr<hearth::Engine> engine_;
   hearth::capi::EngineThread thread_;
-  Drain drain_;
+  Drain drain_{*this};
   std::atomic<bool> drain_asked_{false};
   std::string address_;
   std::string sandbox_;

@@ -169,22 +169,23 @@ TEST_CASE("what blocks is refused inside a log function") {
   struct Log {
     static void write(void* ctx, int level, const char* area, hearth_bytes_t) {
       auto& self = *static_cast<Log*>(ctx);
-      CHECK(level >= HEARTH_LOG_DEBUG);
-      CHECK(area[0] != '\0');
       hearth_engine_t* engine = nullptr;
       const std::lock_guard<std::mutex> lock(self.mutex);
+      self.well_formed = self.well_formed && level >= HEARTH_LOG_DEBUG && area[0] != '\0';
       hearth_error_t* error = hearth_engine_open(nullptr, &engine);
       self.error = hearth_error_name(error);
       hearth_error_free(error);
     }
     std::mutex mutex;
     std::string error;
+    bool well_formed = true;
   } log;
   hearth_options_t options = some_options();
   options.log = Log::write;
   options.log_ctx = &log;
   CHECK(open_error(options) == "");
   CHECK(log.error == "would_deadlock");
+  CHECK(log.well_formed);
 }
 
 TEST_CASE("opening and closing many times leaks nothing") {

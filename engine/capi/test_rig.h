@@ -13,6 +13,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "tests/catch.h"
@@ -34,10 +35,14 @@ inline int scaled(int full, int least = 1) {
 inline hearth_bytes_t bytes(std::string_view text) { return {text.data(), text.size()}; }
 inline std::string text(hearth_bytes_t b) { return {static_cast<const char*>(b.data), b.size}; }
 
-// The error's name, "" for success; frees it.
+// Catch takes messages from one thread only.
+inline const std::thread::id kTestThread = std::this_thread::get_id();
+
+// The error's name, "" for success; frees it. Any thread.
 inline std::string take(hearth_error_t* error) {
   const std::string name = error != nullptr ? hearth_error_name(error) : "";
-  if (error != nullptr) UNSCOPED_INFO(hearth_error_message(error));
+  if (error != nullptr && std::this_thread::get_id() == kTestThread)
+    UNSCOPED_INFO(hearth_error_message(error));
   hearth_error_free(error);
   return name;
 }
