@@ -15,6 +15,7 @@
 #include <fstream>
 
 #include "sandbox/blob.h"
+#include "sandbox/policy.h"
 
 namespace hearth::sandbox {
 namespace {
@@ -114,11 +115,24 @@ uint32_t Rig::add_runtime(const char* name, const std::string& path,
   return config.runtimes_count++;
 }
 
-void Rig::start_as_nobody() {
+// The spawner's program, with the line that is to be missing made a comment of the same length.
+std::string Rig::image() const {
+  std::string bytes(reinterpret_cast<const char*>(spawner_image().data()), spawner_image().size());
+  const auto& [policy, line] = without_line;
+  if (policy.empty()) return bytes;
+  const std::string_view text = policy_text(policy);
+  const size_t policy_at = bytes.find(text);
+  const size_t line_at = ("\n" + std::string(text)).find("\n" + line + "\n");
+  if (text.empty() || policy_at == bytes.npos || line_at == text.npos) abort();
+  bytes[policy_at + line_at] = '#';
+  return bytes;
+}
+
+void Rig::start_program(bool drop) {
   const std::string program = folder.path() + "/hearth-spawner";
+  const std::string bytes = image();
   std::ofstream(program, std::ios::binary)
-      .write(reinterpret_cast<const char*>(spawner_image().data()),
-             static_cast<std::streamsize>(spawner_image().size()));
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   chmod(program.c_str(), 0755);
   int control[2], lifeline[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0 ||
@@ -128,9 +142,11 @@ void Rig::start_as_nobody() {
   if (pid_ == 0) {
     const int c = fcntl(control[1], F_DUPFD_CLOEXEC, 20),
               l = fcntl(lifeline[0], F_DUPFD_CLOEXEC, 20);
-    if (syscall(SYS_setgroups, 0, nullptr) != 0 || setresgid(kNobody, kNobody, kNobody) != 0 ||
-        setresuid(kNobody, kNobody, kNobody) != 0 || dup2(c, 3) != 3 || dup2(l, 4) != 4)
+    if (drop &&
+        (syscall(SYS_setgroups, 0, nullptr) != 0 || setresgid(kNobody, kNobody, kNobody) != 0 ||
+         setresuid(kNobody, kNobody, kNobody) != 0))
       _exit(126);
+    if (dup2(c, 3) != 3 || dup2(l, 4) != 4) _exit(126);
     char* argv[] = {const_cast<char*>("hearth-spawner"), nullptr};
     char* envp[] = {nullptr};
     execve(program.c_str(), argv, envp);
@@ -146,8 +162,9 @@ void Rig::start_as_nobody() {
 }
 
 void Rig::start() {
-  if (config.mode == Mode::kUser && running_as_root() && as_nobody) {
-    start_as_nobody();
+  const bool drop = config.mode == Mode::kUser && running_as_root() && as_nobody;
+  if (drop || !without_line.first.empty()) {
+    start_program(drop);
   } else {
     Result<SpawnerProcess> started = start_spawner(config);
     if (!started) {

@@ -48,7 +48,9 @@ class Rig {
 
   SpawnerConfig config;
   TempFolder folder;
-  bool as_nobody = true;    // as root, for mode user
+  bool as_nobody = true;  // as root, for mode user
+  // A line of an embedded policy which the spawner is to do without: {policy, text of the line}.
+  std::pair<std::string, std::string> without_line;
   std::string ready_error;  // empty = it is ready
   ReadyMessage ready{};
 
@@ -73,7 +75,8 @@ class Rig {
   int control() const { return control_.get(); }
 
  private:
-  void start_as_nobody();
+  std::string image() const;
+  void start_program(bool as_nobody);
   bool receive(std::vector<char>& message, UniqueFd (&fds)[kSpawnFds]);
 
   UniqueFd control_, lifeline_, pidfd_;
