@@ -195,6 +195,7 @@ Failure Spawner::run_trial() {
                      filters_.of_init(),
                      uid_of(0),
                      config_.memory_max,
+                     config_.tmp_bytes,
                      nullptr,
                      "",
                      null,
