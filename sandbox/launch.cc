@@ -15,6 +15,7 @@
 
 #include "base/unique_fd.h"
 #include "sandbox/confine.h"
+#include "sandbox/landlock.h"
 #include "sandbox/root.h"
 #include "sandbox/tree.h"
 
@@ -156,6 +157,8 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
   must(l, place_descriptors(l));  // before the limit on descriptors
   if (mode == Mode::kUser) must(l, enter_own_user_namespace());
   if (mode != Mode::kOff) must(l, drop_privileges(l.uid));
+  if (mode != Mode::kOff && l.landlock > 0)
+    must(l, restrict_files({l.config, l.runtime, l.code, l.landlock}));
   const uint64_t headroom = memory_headroom(l.runtime == nullptr ? "" : l.runtime->name);
   const SpawnerConfig& config = *l.config;
   const uint64_t file_bytes = config.memory_max > l.tmp_bytes ? config.memory_max : l.tmp_bytes;

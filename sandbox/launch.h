@@ -38,6 +38,7 @@ struct Launch {
   int report;             // a SEQPACKET socket
   int status;             // a pipe: init writes the worker's wait status, an int
   int lifeline;           // a pipe that ends when the spawner ends
+  int landlock;           // the kernel's ABI, 0 = do without
 };
 
 // Returns the pid of init, or -1 with errno.

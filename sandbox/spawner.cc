@@ -180,7 +180,8 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& r
                     there[kFdStderr].get(),
                     report.get(),
                     status.get(),
-                    init_lifeline_read_.get()};
+                    init_lifeline_read_.get(),
+                    facts_.landlock_abi};
   slot.init = launch(plan);
   slot.worker = 0;
   slot.runtime = request.runtime;

@@ -121,7 +121,7 @@ enum class Layer : uint8_t {
 };
 struct LayerState {
   uint8_t on;
-  char reason[95];  // why it is off; empty when on
+  char reason[95];  // why it is off, or what of it is missing; else empty
 };
 
 struct ReadyMessage {
