@@ -187,12 +187,13 @@ void Cgroups::open_place(const CgroupPlace& place) {
 void Cgroups::open() {
   note(static_cast<uint8_t>(~0u), "no cgroups are mounted here%s", "");
   const std::vector<CgroupPlace> places = find_own_cgroups();
-  for (const CgroupPlace& place : places)
-    if (!place.v2) note(bit(Controller::kIo), "shares of I/O need cgroup version 2%s", "");
   // The freezer of version 2 comes first: what is frozen by it can still be killed.
   for (const bool v2 : {true, false})
     for (const CgroupPlace& place : places)
       if (place.v2 == v2) open_place(place);
+  for (const CgroupPlace& place : places)
+    if (!place.v2 && !has(Controller::kIo))
+      note(bit(Controller::kIo), "shares of I/O need cgroup version 2%s", "");
 }
 
 void Cgroups::give_up(const char* reason) {

@@ -4,7 +4,10 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -290,6 +293,102 @@ TEST_CASE("what a killed spawner left behind goes at the next start and a living
   CHECK(process_ends(worker.pid));
   CHECK(own_groups(living.spawner_pid()) > 0);
   CHECK(living.spawn(0).line() == "HELLO");
+}
+
+TEST_CASE("an unprivileged spawner uses a subtree that was delegated to it and no other") {
+  if (!strict_works() || !running_as_root()) return;
+  static const Result<ProbeReport> report = probe();
+  if (!report->mode_works(Mode::kUser)) {
+    WARN("skipped: this machine doesn't allow mode user");
+    return;
+  }
+  const std::string name = "/hearth-delegated-" + std::to_string(getpid());
+  std::vector<std::string> groups;
+  for (const CgroupPlace& place : find_own_cgroups()) {
+    std::error_code error;
+    const std::string folder = place.folder + name;
+    if (!fs::create_directory(folder, error)) continue;
+    groups.push_back(folder);
+    for (const char* file : {"", "/cgroup.procs", "/cgroup.subtree_control", "/tasks"})
+      if (chown((folder + file).c_str(), 65534, 65534) != 0 && *file == '\0') FAIL("chown");
+  }
+  {
+    Rig plain(Mode::kUser), rig(Mode::kUser);
+    plain.start();
+    REQUIRE(plain.ready_error == "");
+    CHECK(plain.ready.layers[static_cast<size_t>(Layer::kCgroupMemory)].on == 0);
+    rig.groups = groups;
+    rig.start();
+    REQUIRE(rig.ready_error == "");
+    if (has(rig, Layer::kCgroupMemory)) {
+      TestWorker worker = rig.spawn(0, 0, 64 * kMiB);
+      REQUIRE(worker.line() == "HELLO");
+      worker.send("eat_here 200");
+      CHECK(rig.wait_exit().oom == 1);
+    }
+    if (has(rig, Layer::kFreezer)) {
+      TestWorker worker = rig.spawn(0);
+      REQUIRE(worker.line() == "HELLO");
+      send_slot(rig, worker, MessageType::kFreeze);
+      CHECK(becomes_frozen(worker.pid));
+      rig.kill(worker);
+      CHECK(rig.wait_exit().killed_by_request == 1);
+    }
+  }
+  // Empty, so they can be removed.
+  for (const std::string& group : groups) CHECK(rmdir(group.c_str()) == 0);
+}
+
+TEST_CASE("a soak of starts and kills leaves nothing behind") {
+  if (!strict_works()) return;
+  const char* text = getenv("HEARTH_TEST_SCALE");
+  const int rounds =
+      text == nullptr || atof(text) <= 0 ? 500 : static_cast<int>(10'000 * atof(text));
+  Rig rig(Mode::kStrict, 4);
+  rig.start();
+  REQUIRE(rig.ready_error == "");
+  const std::string proc = "/proc/" + std::to_string(rig.spawner_pid());
+  const auto entries = [](const std::string& folder) {
+    std::error_code error;
+    return std::distance(fs::directory_iterator(folder, error), fs::directory_iterator());
+  };
+  struct Counts {
+    long descriptors, mounts, processes, groups, namespaces;
+    bool operator==(const Counts&) const = default;
+  };
+  const auto lines = [](const std::string& content) {
+    return std::count(content.begin(), content.end(), '\n');
+  };
+  const auto count = [&] {
+    Counts counts{entries(proc + "/fd"), lines(text_of(proc + "/mountinfo")), 0, 0, 0};
+    std::istringstream children(
+        text_of(proc + "/task/" + std::to_string(rig.spawner_pid()) + "/children"));
+    for (std::string pid; children >> pid;) ++counts.processes;
+    for (const CgroupPlace& place : find_own_cgroups()) {
+      const std::string root = place.folder + "/hearth-" + std::to_string(rig.spawner_pid());
+      for (uint32_t slot = 0; slot < 5; ++slot) {
+        const std::string folder = root + "/slot-" + std::to_string(slot);
+        counts.groups += fs::exists(folder);
+        counts.processes += lines(text_of(folder + "/cgroup.procs"));
+      }
+    }
+    counts.namespaces = lines(text_of("/proc/mounts"));
+    return counts;
+  };
+  const auto life = [&](int round) {
+    TestWorker worker = rig.spawn(static_cast<uint32_t>(round) % 4);
+    REQUIRE(worker.error == 0);
+    REQUIRE(worker.line() == "HELLO");
+    if (round % 3 == 0) REQUIRE(rig.assign(worker, code_hash('a')).error == 0);
+    if (round % 5 == 0) send_slot(rig, worker, MessageType::kFreeze);
+    if (round % 7 == 0) worker.send("exit 0");
+    if (round % 7 != 0 || round % 5 == 0) rig.kill(worker);
+    CHECK(rig.wait_exit().generation == worker.generation);
+  };
+  for (int round = 0; round < 4; ++round) life(round);  // every slot has had its group
+  const Counts before = count();
+  for (int round = 4; round < rounds; ++round) life(round);
+  CHECK((count() == before));
 }
 
 TEST_CASE("a sandbox sees no path of its groups") {

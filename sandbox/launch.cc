@@ -277,6 +277,7 @@ Failure wait_for_go(const Launch& l) {
   if (worker < 0) fail(l, Failure::at("fork the worker"));
   if (worker == 0) run_worker(l, init);
   must(l, keep_init_descriptors(l, signals));
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) fail(l, Failure::at("make init non-dumpable"));
   if (l.config->mode != Mode::kOff) must(l, drop_privileges(l.uid));
   must(l, die_with_parent(death_signal));
   close(l.report);

@@ -83,7 +83,7 @@ void describe_layers(Mode mode, const LayerFacts& facts,
   for (const auto& group : kGroups)
     set(group.layer, facts.cgroups->has(group.controller),
         facts.cgroups->why_not(group.controller));
-  set(Layer::kNotDumpable, false, "not used by this version");
+  set(Layer::kNotDumpable, true, "");
 }
 
 }  // namespace hearth::sandbox
