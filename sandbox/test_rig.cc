@@ -75,6 +75,7 @@ Rig::Rig(Mode mode, uint32_t slots) {
   config.slots_max = slots;
   config.memory_max = 256u << 20;
   config.tmp_bytes = 8u << 20;
+  config.tmp_max = 64u << 20;
   config.nofile = 256;
   config.nproc = 64;
   namespace fs = std::filesystem;
@@ -140,6 +141,10 @@ void Rig::start_program(bool drop) {
     abort();
   pid_ = fork();
   if (pid_ == 0) {
+    for (const std::string& group : groups) {
+      const UniqueFd procs(open((group + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+      if (write(procs.get(), "0", 1) != 1) _exit(125);
+    }
     const int c = fcntl(control[1], F_DUPFD_CLOEXEC, 20),
               l = fcntl(lifeline[0], F_DUPFD_CLOEXEC, 20);
     if (drop &&

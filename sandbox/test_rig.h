@@ -48,7 +48,8 @@ class Rig {
 
   SpawnerConfig config;
   TempFolder folder;
-  bool as_nobody = true;  // as root, for mode user
+  bool as_nobody = true;            // as root, for mode user
+  std::vector<std::string> groups;  // as nobody: cgroups that the spawner is moved into first
   // A line of an embedded policy which the spawner is to do without: {policy, text of the line}.
   std::pair<std::string, std::string> without_line;
   std::string ready_error;  // empty = it is ready
