@@ -229,6 +229,8 @@ Status Engine::Parts::start_sandbox() {
 }
 
 Status Engine::Parts::start_store() {
+  const sandbox::Mode mode = workers.launcher().ready().mode;
+  store.set_confined(mode == sandbox::Mode::kStrict || mode == sandbox::Mode::kUser);
   for (const FunctionSpecPtr& spec :
        HEARTH_TRY(store.open(*std::exchange(state_lock, std::nullopt)))) {
     stored[spec->name] = spec;
@@ -255,9 +257,17 @@ void Engine::Parts::on_change(const FunctionChange& change) {
 }
 
 void Engine::Parts::make_status() {
-  EngineStatus::Sources sources{loop,       dispatcher,   workers,         buffers,
-                                limits,     runtimes,     options.version, options.config.state_dir,
-                                loop.now(), &store.logs()};
+  EngineStatus::Sources sources{loop,
+                                dispatcher,
+                                workers,
+                                buffers,
+                                limits,
+                                runtimes,
+                                options.version,
+                                options.config.state_dir,
+                                loop.now(),
+                                &store.logs(),
+                                &store.unpack_stats()};
   status = std::make_unique<EngineStatus>(std::move(sources));
 }
 

@@ -180,9 +180,7 @@ void EngineStatus::append_metrics(MetricsText& out) {
   out.gauge("hearth_calls_in_flight", "Calls that wait or run (limits.calls).", calls.in_flight);
   out.gauge("hearth_buffers_bytes", "Payload bytes that the engine holds (limits.buffers).",
             static_cast<double>(s_.buffers.bytes_taken()));
-  out.gauge("hearth_loop_longest_turn_seconds", "The loop's longest turn since the last look.",
-            static_cast<double>(s_.loop.take_longest_turn().count()) / 1e6);
-  out.counter("hearth_loop_turns_total", "Turns of the loop.", s_.loop.turns());
+  append_loop(out);
   if (kAllocationsCounted) {
     out.counter("hearth_allocations_total", "Heap allocations of the loop's thread.",
                 thread_allocations());
@@ -190,6 +188,33 @@ void EngineStatus::append_metrics(MetricsText& out) {
   append_pool(out);
   append_functions(out);
   append_sandbox(out);
+  if (s_.unpack != nullptr) append_unpacker(out);
+}
+
+void EngineStatus::append_loop(MetricsText& out) {
+  out.counter("hearth_loop_turns_total", "Turns of the loop.", s_.loop.turns());
+  out.family("hearth_loop_turn_seconds", MetricsText::Type::histogram,
+             "Turns of the loop, each from the end of its wait to the next one.");
+  out.histogram({}, s_.loop.turn_times());
+  out.gauge("hearth_loop_turn_max_seconds", "The loop's longest turn since the start.",
+            static_cast<double>(to_us(s_.loop.max_turn())) / 1e6);
+  out.gauge("hearth_loop_longest_turn_seconds", "The loop's longest turn since the last look.",
+            static_cast<double>(to_us(s_.loop.take_longest_turn())) / 1e6);
+}
+
+void EngineStatus::append_unpacker(MetricsText& out) {
+  const UnpackStats& stats = *s_.unpack;
+  out.counter("hearth_unpack_runs_total", "Archives that were given to an unpacker process.",
+              stats.runs.load());
+  out.counter("hearth_unpack_refused_total", "Archives that were refused for what they hold.",
+              stats.refused.load());
+  out.counter("hearth_unpack_failures_total",
+              "Unpackers that crashed, hung, ran out of something or could not start.",
+              stats.failed.load());
+  out.family("hearth_unpack_layer", MetricsText::Type::gauge,
+             "Layers that confined the last unpacker, 1 = on.");
+  for (uint32_t i = 0; i < kUnpackLayersCount; ++i)
+    out.sample({{"layer", unpack_layer_name(i)}}, uint64_t{(stats.layers.load() >> i) & 1});
 }
 
 void EngineStatus::append_pool(MetricsText& out) {

@@ -51,6 +51,7 @@ struct Limits {
       mebibytes(70);  // limits.code_upload: a create or update request, base64 included
   uint64_t code_unpacked_max = mebibytes(250);  // limits.code_unpacked
   uint32_t code_files_max = 20'000;             // limits.code_files
+  milliseconds code_unpack_time{60'000};        // limits.code_unpack_time: for unpacking an archive
   uint64_t code_total_max =
       gibibytes(16);  // limits.code_total: bytes of all code on disk, packed and unpacked
   uint64_t buffers_max = mebibytes(512);  // limits.buffers: payload bytes held by the engine

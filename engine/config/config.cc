@@ -57,6 +57,7 @@ void read_payloads(YamlFields& limits, Limits& out) {
   limits.size("code_upload", out.code_upload_max, kibibytes(1), gibibytes(1));
   limits.size("code_unpacked", out.code_unpacked_max, kibibytes(1), gibibytes(4));
   limits.whole("code_files", out.code_files_max, 1, 1'000'000);
+  limits.duration("code_unpack_time", out.code_unpack_time, milliseconds(100), hours(1));
   limits.size("code_total", out.code_total_max, mebibytes(1), gibibytes(16'384));
   limits.whole("functions", out.functions_max, 1, 1'000'000);
   limits.size("buffers", out.buffers_max, mebibytes(16), gibibytes(64));

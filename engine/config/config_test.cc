@@ -107,6 +107,7 @@ limits:
   functions: 33
   queue_time: 34ms
   code_total: 35MB
+  code_unpack_time: 136ms
 )")
                        .limits;
   CHECK((l.calls_max == 11 && l.queue_default == 12 && l.queue_ceiling == 13 &&
@@ -122,6 +123,7 @@ limits:
          l.code_files_max == 31));
   CHECK((l.buffers_max == mebibytes(32) && l.functions_max == 33 &&
          l.queue_time == milliseconds(34) && l.code_total_max == mebibytes(35)));
+  CHECK(l.code_unpack_time == milliseconds(136));
 }
 
 TEST_CASE("every key that limits h names is known") {

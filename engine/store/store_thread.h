@@ -2,6 +2,7 @@
 // The loop posts jobs; results come back through the loop's mailbox. One thread has the database.
 // A second one takes uploads apart, so that no list and no log waits for a large deploy.
 #pragma once
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -34,6 +35,7 @@ class StoreThread {
     RuntimeSet runtimes{};
     size_t jobs_max = 256;      // jobs that wait, for each of the two threads
     uint32_t log_segments = 8;  // files a function's log is cut into
+    bool confined = true;       // an unpacker of archives that can't confine itself refuses
   };
 
   // `mailbox` is the loop's, `clock` is read from several threads; both must outlive this.
@@ -57,8 +59,8 @@ class StoreThread {
   // Starts the threads, with all signals blocked in them.
   void start();
   // Runs the jobs that wait for the database, drops the code jobs that wait (they have changed
-  // nothing, and nobody was told anything), then ends the threads. Answers that the mailbox does
-  // not take any more are dropped. On the loop's thread.
+  // nothing, and nobody was told anything), gives up an unpacking, then ends the threads. Answers
+  // that the mailbox does not take any more are dropped. On the loop's thread.
   void stop();
 
   // THREAD-SAFE. Jobs run in order. False: jobs_max wait already, or it is stopping.
@@ -71,6 +73,10 @@ class StoreThread {
 
   // THREAD-SAFE, as LogFiles says; after open().
   LogFiles& logs() { return *logs_; }
+  // Before open(): for what is known only when the sandbox has started.
+  void set_confined(bool confined) { options_.confined = confined; }
+  // THREAD-SAFE, after open().
+  const UnpackStats& unpack_stats() const { return code_->stats(); }
   // After open(). Constant.
   const StateFolder& folder() const { return *folder_; }
 
@@ -78,11 +84,12 @@ class StoreThread {
   void run();
   void run_code();
   void on_committed(const FunctionChange& change);
+  void on_layers(uint32_t layers, const std::string& missing);
 
   Mailbox& mailbox_;
   const Clock& clock_;
   Log log_;
-  const Options options_;
+  Options options_;  // constant after open()
   Listener on_change_;
 
   std::optional<StateFolder> folder_;
@@ -98,6 +105,9 @@ class StoreThread {
   std::deque<Job> jobs_;
   std::deque<CodeJob> code_jobs_;
   bool stopping_ = false;
+  bool code_busy_ = false;  // a code job runs
+
+  std::atomic<uint32_t> layers_logged_ = ~0U;
 
   std::thread thread_;
   std::thread code_thread_;

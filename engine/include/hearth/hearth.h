@@ -188,8 +188,8 @@ typedef struct hearth_source {
  * and a host function of this name is gone: so a function moves out of the host's process without
  * its callers noticing. `revision_out` (64 characters and NUL; may be NULL) gets the revision: the
  * same for the same code and configuration. After timed_out it may still come about. Errors:
- * manifest_invalid, invalid_parameter, archive_invalid, runtime_unavailable, disk_full, io_failed,
- * store_busy, timed_out, would_deadlock, shutting_down. */
+ * manifest_invalid, invalid_parameter, archive_invalid, unpack_failed, runtime_unavailable,
+ * disk_full, io_failed, sandbox_unavailable, store_busy, timed_out, would_deadlock, shutting_down. */
 HEARTH_API hearth_error_t *hearth_function_load(hearth_engine_t *engine,
                                                 const hearth_source_t *source, uint64_t timeout_ms,
                                                 char revision_out[65]);
