@@ -253,13 +253,13 @@ class ColdRows:
 
     def confinement(self):
         say(f"\nCPU time of engine and workers a warm call, strict beside --sandbox off: {self.size['warm_calls']} calls, {self.size['pairs']} pairs")
-        functions = [ROOT / f"examples/hello_{kind}" for kind in self.kinds]
+        functions = [self.folders.warm(kind, f"warm_{kind}") for kind in self.kinds]
         servers = []
         try:
             for arguments in (("--sandbox", "strict"), ("--sandbox", "off", "--i-know-this-is-unsafe")):
                 servers.append(Hearth(self.binary, self.bench.server_core, functions, None, arguments))
             for kind in self.kinds:
-                targets = [Target(f"{kind}", server, INVOKE.format(f"hello_{kind}")) for server in servers]
+                targets = [Target(f"{kind}", server, INVOKE.format(f"warm_{kind}")) for server in servers]
                 for target in targets:
                     target.fixed(self.bench.load_core, 64, self.size["warm_calls"])
                 pairs = []

@@ -59,6 +59,14 @@ class Folders:
         runtime = "python3" if kind == "python" else "nodejs"
         return self.make(name, {path: text.replace("NUMBER", str(number))}, f"runtime: {runtime}\nhandler: {path.split('.')[0]}.handler\n")
 
+    def warm(self, kind, name):
+        """One worker at most: a second one, which a busy machine brings about, would change what a call costs."""
+        kind = "commonjs" if kind == "node" else kind
+        path, text = HELLO[kind]
+        runtime = "python3" if kind == "python" else "nodejs"
+        settings = f"runtime: {runtime}\nhandler: {path.split('.')[0]}.handler\nconcurrency: {{workers_max: 1}}\n"
+        return self.make(name, {path: text.replace(", 'number': NUMBER", "").replace(", number: NUMBER", "")}, settings)
+
     def timed(self, kind, name, settings="", imports=""):
         path, text, runtime = ("app.py", TIMED_PYTHON, "python3") if kind == "python" else ("index.js", TIMED_NODE, "nodejs")
         return self.make(name, {path: imports + text}, f"runtime: {runtime}\nhandler: {path.split('.')[0]}.handler\n{settings}")
@@ -105,6 +113,7 @@ class Call:
                     break
             part = self.socket.recv(65536)
             if not part:
+                self.socket.close()
                 raise SystemExit(f"bench: the connection ended in a reply: {data!r}")
             data += part
         self.took = time.monotonic() - self.sent
