@@ -124,6 +124,30 @@ class Fixtures(unittest.TestCase):
 
 
 class Metrics(unittest.TestCase):
+    def at_rest(self, **more):
+        """Does the wait end at once? A wait that goes on would ask twice."""
+        class Asked(Exception):
+            pass
+
+        class Daemon:
+            answers = [{"hearth_workers": 3.0, 'hearth_workers_parked{runtime="python3"}': 2.0, 'hearth_function_workers{state="idle"}': 1.0, **more}]
+
+            def metrics(self):
+                if not self.answers:
+                    raise Asked
+                return self.answers.pop()
+        try:
+            kit.wait_at_rest(Daemon(), "python3", 2)
+        except Asked:
+            return False
+        return True
+
+    def test_a_daemon_is_at_rest_when_all_workers_are_parked_or_ready(self):
+        self.assertTrue(self.at_rest())
+        self.assertFalse(self.at_rest(hearth_workers=4.0))
+        self.assertTrue(self.at_rest(hearth_workers=4.0, hearth_zygotes=1.0))
+        self.assertFalse(self.at_rest(**{'hearth_workers_parked{runtime="python3"}': 1.0, "hearth_workers": 2.0}))
+
     def test_sums_over_labels(self):
         metrics = {'hearth_workers_parked{runtime="python3",memory="128"}': 2.0, 'hearth_workers_parked{runtime="python3",memory="256"}': 1.0,
                    'hearth_workers_parked{runtime="nodejs"}': 4.0, "hearth_workers": 9.0}
