@@ -115,7 +115,7 @@ class ColdRows:
     def import_row(self, what, make):
         say(f"\nheavy imports, {what}: from the call to the handler, {self.size['imports']} revisions")
         settings = "memory: 1024MB\ntimeout: 60s\nconcurrency: {workers_max: 2}\n"
-        hearth = self.hearth({"pool": {"idle_timeout": "1s"}, "limits": {"init_timeout": "60s"}})
+        hearth = self.hearth({"pool": {"idle_timeout": "4s"}, "limits": {"init_timeout": "60s"}})
         times = []
         try:
             for i in range(self.size["imports"]):
@@ -123,6 +123,7 @@ class ColdRows:
                 hearth.deploy(make(name, settings))
                 kit.wait_at_rest(hearth, "python3", 1)
                 first, worker = self.until_handler(hearth, name)
+                kit.wait_at_rest(hearth, "python3", 1)  # what prepares further workers has done so
                 second = self.second_worker(hearth, name, worker)
                 kit.wait_for(lambda: kit.function_workers(hearth, name) == 0, f"{name} to idle to zero")
                 kit.wait_at_rest(hearth, "python3", 1)
@@ -149,9 +150,9 @@ class ColdRows:
             one.send()
         replies = [one.reply() for one in calls]
         late = [(value["start"] - one.sent) for one, value in zip(calls, replies) if value["worker"] != first_worker]
-        if len(late) != 1:
-            raise SystemExit(f"bench: {name}: {len(late)} new workers took two calls at once")
-        return late[0]
+        if not late:
+            raise SystemExit(f"bench: {name}: no new worker took one of two calls at once")
+        return max(late)  # of both, if the first one has idled out meanwhile
 
     # --- a burst on a cold function
 
