@@ -377,10 +377,9 @@ process.on('exit', function (status) {
 // Walks the whole way of a first call with dummy functions, from the bytes of INIT on: what is compiled and looked up here is not when a
 // caller waits. Nothing of it leaves the process, for the channel is not open yet.
 async function exercise() {
-  const folder = process.cwd();
   const environment = Object.assign({}, process.env);
   channel.rehearse(callbacks, channel.INIT, JSON.stringify({ function: 'exercise', handler: 'exercise.handler', root: __dirname,
-    environment: Object.assign({ HEARTH_EXERCISE: '1' }, environment), memory_mb: 128, per_worker: 1 }));
+    environment: Object.assign({}, environment, { HEARTH_EXERCISE: '1', HEARTH_DEBUG_PORT: '' }), memory_mb: 128, per_worker: 1 }));
   while (handler === null) await turn();
   const fixed = '\0'.repeat(channel.CALL_FIXED_BYTES);
   for (const event of ['{"name":"world"}', '{"name":"world"}', '{"print":1}', '{"fail":1}', '[', '']) {
@@ -389,7 +388,7 @@ async function exercise() {
   }
   handler = null;
   setEnvironment(environment);
-  process.chdir(folder);
+  process.chdir('/');
   for (const name of ['exercise.missing', 'exercise_esm.handler']) {
     try {
       await calls.load(__dirname, name);
