@@ -9,15 +9,15 @@
 using namespace hearth_test;
 
 TEST_CASE("a function is loaded from a folder, with another manifest, or under another name") {
-  TempFolder folder;
+  TestFolder folder;
   folder.write("app.py", "import os\ndef handler(e, c):\n    return os.environ.get('WHO', '')\n");
   folder.write("function.yaml", "name: own\nenvironment: {WHO: own}\n");
   folder.write("other.yaml", "name: other\nenvironment: {WHO: other}\n");
-  const std::string other = folder.path + "/other.yaml";
+  const std::string other = folder.path() + "/other.yaml";
   Engine engine;
   hearth_source_t source;
   HEARTH_INIT(&source);
-  source.folder = folder.path.c_str();
+  source.folder = folder.path().c_str();
   char revision[65];
   CHECK(take(hearth_function_load(engine.handle, &source, 0, revision)) == "");
   CHECK(std::string(revision).size() == 64);

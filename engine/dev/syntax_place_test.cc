@@ -3,10 +3,12 @@
 
 #include <unistd.h>
 
-#include "dev/test_folder.h"
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 namespace hearth::dev {
+
+using hearth_test::TestFolder;
 
 TEST_CASE("a syntax error without a place is told from one with it") {
   CHECK(lacks_place("Runtime.UserCodeSyntaxError: SyntaxError: Unexpected token"));

@@ -7,15 +7,15 @@
 #include <sys/stat.h>
 
 #include "base/unique_fd.h"
-#include "dev/test_folder.h"
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 namespace hearth::dev {
 namespace {
 
 // $TMPDIR for one test.
 struct Rig {
-  TestFolder folder;
+  hearth_test::TestFolder folder;
   std::string before = ::getenv("TMPDIR") != nullptr ? ::getenv("TMPDIR") : "";
   Rig() { ::setenv("TMPDIR", folder.path().c_str(), 1); }
   ~Rig() { before.empty() ? ::unsetenv("TMPDIR") : ::setenv("TMPDIR", before.c_str(), 1); }
