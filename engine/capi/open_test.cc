@@ -140,6 +140,8 @@ TEST_CASE("a state folder keeps its functions, and belongs to one engine at a ti
 TEST_CASE("a temporary state folder is private and goes with its engine, also when opening fails") {
   TestFolder folder;
   ::setenv("TMPDIR", folder.path().c_str(), 1);
+  folder.write("hearth-state-killed/temporary", "");
+  folder.write("hearth-state-killed/lock", "1");
   {
     Engine engine;
     CHECK(entries(folder.path().c_str()) == 3);

@@ -116,7 +116,8 @@ typedef struct hearth_options {
   const char *config_path;
   const char *config_yaml;
   /* Where functions and logs are kept, absolute; made if it is missing. NULL: what the
-   * configuration names, else a folder of this engine alone, which closing removes. */
+   * configuration names, else a folder of this engine alone below TMPDIR or /tmp, which closing
+   * removes, and the next start of an engine when its host was killed. */
   const char *state_dir;
   /* "127.0.0.1:0": also serve HTTP there. NULL: no listener, whatever the configuration says. */
   const char *listen;
