@@ -76,7 +76,9 @@ class [[nodiscard]] Result {
   T&& operator*() && { return std::move(*check(std::get_if<0>(&state_))); }
   T* operator->() { return check(std::get_if<0>(&state_)); }
   const T* operator->() const { return check(std::get_if<0>(&state_)); }
-  const Failure& error() const { return *check(std::get_if<1>(&state_)); }
+  Failure& error() & { return *check(std::get_if<1>(&state_)); }
+  const Failure& error() const& { return *check(std::get_if<1>(&state_)); }
+  Failure&& error() && { return std::move(*check(std::get_if<1>(&state_))); }
 
  private:
   template <class P>
@@ -296,7 +298,7 @@ class Engine {
     function.ctx = kept.get();
     if (hearth_error_t* error = hearth_function_define(engine_.get(), &function, 0)) {
       Failure failure(error);
-      // It was begun, and may still come about: the engine's then.
+      // on_removed comes in any case: the engine's then.
       if (failure.name() == "timed_out") static_cast<void>(kept.release());
       return failure;
     }
