@@ -188,7 +188,9 @@ typedef struct hearth_source {
  * code and configuration. When it returns, new calls and those that wait go to the new revision,
  * and a host function of this name is gone: so a function moves out of the host's process without
  * its callers noticing. `revision_out` (64 characters and NUL; may be NULL) gets the revision: the
- * same for the same code and configuration. After timed_out it may still come about. Errors:
+ * same for the same code and configuration. After timed_out nothing is changed, now or later,
+ * unless the message says that it was begun: then the change was being written when the time ran
+ * out, and hearth_engine_functions() tells whether it came about. Errors:
  * manifest_invalid, invalid_parameter, archive_invalid, runtime_unavailable, disk_full, io_failed,
  * store_busy, timed_out, would_deadlock, shutting_down. */
 HEARTH_API hearth_error_t *hearth_function_load(hearth_engine_t *engine,
@@ -213,7 +215,8 @@ typedef struct hearth_host_function {
   hearth_handler_fn handler;
   void *ctx;
   /* Runs once, on the engine's thread, when no call of `handler` will come any more; not at all
-   * when defining fails, but for timed_out of a definition that has begun. May be NULL. */
+   * when defining fails, but for timed_out: then it runs in every case, at the latest when the
+   * engine closes. May be NULL. */
   void (*on_removed)(void *ctx);
   uint64_t timeout_ms;  /* 0 = 3,000. A call that passes it has ended for its caller. */
   uint32_t queue;       /* calls that may wait; 0 = limits.queue */
