@@ -25,8 +25,13 @@
  *  7. Times are milliseconds, sizes are bytes. Every wait has a limit.
  *  8. The library changes nothing of its host: no uid, no signal handler or mask of another thread,
  *     no SIGCHLD, no dumpable flag, no umask, no working folder, no environment, no stdio. It never
- *     forks the host. An engine has one child process, the spawner; a host that waits for any child
- *     sees its end, and may take it.
+ *     forks the host. An engine has one child process, the spawner, which ends when the engine
+ *     closes; opening tries what the machine allows in another. Their ends raise SIGCHLD as those
+ *     of any child. A host that waits for any child, in a handler or a thread, may take them; one
+ *     that ignores SIGCHLD is served as well. Workers are the spawner's children and never seen.
+ *     The library's threads block all signals.
+ *  9. After a fork of the host the engine is the parent's alone: the child may exec or _exit, and
+ *     calls no function of the library on the parent's handles.
  *
  * This is version 1 of the binary interface. It grows at the ends of structures and by new
  * functions only.
