@@ -77,7 +77,7 @@ if(HEARTH_TESTS)
     set(HEARTH_CAPI_TESTED hearth_shared)
   endif()
   hearth_test(capi_tests SOURCES open_test.cc functions_test.cc invoke_test.cc host_functions_test.cc host_loop_test.cc untouched_test.cc
-      wrapper_test.cc
+      wrapper_test.cc hostile_host_test.cc
     LIBRARIES ${HEARTH_CAPI_TESTED} Threads::Threads)
   target_include_directories(capi_tests PRIVATE ${CMAKE_SOURCE_DIR}/engine)
   if(NOT HEARTH_SANITIZE)

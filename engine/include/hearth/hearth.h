@@ -21,7 +21,8 @@
  *  6. Callbacks run on the engine's thread: the library's own, or the one inside
  *     hearth_engine_step() when the host drives. Each that is promised runs exactly once, never
  *     inside the call that registered it, and has finished when hearth_engine_close() returns. They
- *     must return quickly: while one runs, nothing else does.
+ *     must return quickly: while one runs, nothing else does. They must not throw, longjmp or end
+ *     their thread.
  *  7. Times are milliseconds, sizes are bytes. Every wait has a limit.
  *  8. The library changes nothing of its host: no uid, no signal handler or mask of another thread,
  *     no SIGCHLD, no dumpable flag, no umask, no working folder, no environment, no stdio. It never
