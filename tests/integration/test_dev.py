@@ -343,7 +343,7 @@ class Debugger(Work):
         app = self.write("py/app.py", "def handler(event, context):\n    answer = len(event['rawPath'])\n    return f'got {answer}'\n")
         self.install_debugpy(self.work / "py")
         port = free_port()
-        dev = Dev(self, self.work / "py", "--debug", str(port)).ready()
+        dev = Dev(self, self.work / "py", "--debug", str(port)).ready().wait("py loaded", 30)
         debugger = Debugpy(port)
         self.addCleanup(debugger.close)
         debugger.ask("initialize", adapterID="test", pathFormat="path", linesStartAt1=True)
