@@ -205,7 +205,7 @@ TEST_CASE("a host whose handler collects every child is served, and gets its own
     CHECK(engine.invoke("f", "1") == "!worker_lost");
     CHECK(engine.invoke("f", "0") == "null");
     CHECK(others == after_open);  // ends of workers are none of the host's
-    int go[2];  // it ends when the handler can know it
+    int go[2];                    // it ends when the handler can know it
     REQUIRE(::pipe(go) == 0);
     child = ::fork();
     if (child == 0) {
