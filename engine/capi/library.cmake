@@ -46,12 +46,21 @@ endif()
 # Unique names (_Z* of GNU's kind) can't be made local; weak ones can. What is not defined here stays strong: a weak reference would not bring
 # its member of libstdc++.a.
 set(HEARTH_OWN_NAMES ${CMAKE_CURRENT_BINARY_DIR}/libhearth.names)
+# What --wrap does, by names: the linker's own crashes in a relocatable link.
+set(HEARTH_STATIC_UV ${CMAKE_CURRENT_BINARY_DIR}/libuv.a)
+set(HEARTH_STATIC_DATA ${CMAKE_CURRENT_BINARY_DIR}/library_data.o)
+set(HEARTH_RENAMED "")
+foreach(name stderr environ __environ in6addr_any)
+  list(APPEND HEARTH_RENAMED --redefine-sym=${name}=__wrap_${name})
+endforeach()
 add_custom_command(OUTPUT ${HEARTH_STATIC_FILE}
   COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/lib
+  COMMAND ${CMAKE_OBJCOPY} ${HEARTH_RENAMED} ${hearth_uv_LIBRARY} ${HEARTH_STATIC_UV}
+  COMMAND ${CMAKE_OBJCOPY} --redefine-sym=__real_stderr=stderr $<TARGET_OBJECTS:hearth_library_data> ${HEARTH_STATIC_DATA}
   COMMAND ${CMAKE_CXX_COMPILER} -r -nostdlib ${HEARTH_MERGE_LTO} -Wl,--force-group-allocation -Wl,-d -o ${HEARTH_MERGED}
-    ${HEARTH_WRAPPED} $<TARGET_OBJECTS:hearth_library_data>
+    ${HEARTH_STATIC_DATA}
     -Wl,--whole-archive $<TARGET_FILE:hearth_capi> -Wl,--no-whole-archive
-    -Wl,--start-group ${HEARTH_STATIC_ARCHIVES} ${HEARTH_STATIC_LLHTTP} ${hearth_uv_LIBRARY} ${hearth_sqlite_LIBRARY} ${hearth_zlib_LIBRARY}
+    -Wl,--start-group ${HEARTH_STATIC_ARCHIVES} ${HEARTH_STATIC_LLHTTP} ${HEARTH_STATIC_UV} ${hearth_sqlite_LIBRARY} ${hearth_zlib_LIBRARY}
     ${hearth_minizip_LIBRARY} ${hearth_yaml_LIBRARY} ${hearth_crypto_LIBRARY} -Wl,--end-group
   COMMAND sh -c "${CMAKE_NM} --defined-only --format=posix ${HEARTH_MERGED} | sed -n 's/^\\(_Z[^ ]*\\) .*/\\1/p' >${HEARTH_OWN_NAMES}"
   COMMAND ${CMAKE_OBJCOPY} --weaken-symbols=${HEARTH_OWN_NAMES} ${HEARTH_MERGED}
