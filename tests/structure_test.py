@@ -29,8 +29,8 @@ SHARED_HEADERS = {"sandbox/spawner_protocol.h"}
 OWNED_HEADERS = {"uv.h": {"loop"}, "yaml-cpp/yaml.h": {"config"}, "sqlite3.h": {"store"}, "llhttp.h": {"http"}, "seccomp.h": {"sandbox"}}
 # Parts of hearth_worker.h, which includes them at its end: one library in four files, not four headers.
 PARTS_OF_A_HEADER = re.compile(r"runtimes/custom/hearth_worker_\w+\.h")
-# Where libraries throw and we catch at once: yaml-cpp, and the parser of the command line.
-CATCHES = ("engine/config/", "engine/cli/options.cc")
+# Where others throw and we catch at once: yaml-cpp, the parser of the command line, and the handlers of a C++ host.
+CATCHES = ("engine/config/", "engine/cli/options.cc", "engine/include/hearth/hearth.hpp")
 
 # The public C header reads as C headers do; its frozen copies stay as they were.
 SET_BY_HAND = re.compile(r"engine/include/hearth/hearth\.h|tests/abi/v\d+/hearth\.h")

@@ -7,9 +7,9 @@
 #include "dev/private_engine.h"
 #include "dev/session.h"
 #include "dev/signals.h"
-#include "dev/temporary_state.h"
 #include "engine.h"
 #include "package/deploy.h"
+#include "store/temporary_state.h"
 
 namespace hearth::dev {
 namespace {

@@ -17,10 +17,10 @@
 #include "dev/reloader.h"
 #include "dev/requests.h"
 #include "dev/signals.h"
-#include "dev/temporary_state.h"
 #include "dev/tree.h"
 #include "dev/watcher.h"
 #include "loop/poll.h"
+#include "store/temporary_state.h"
 
 namespace hearth::dev {
 namespace {

@@ -22,6 +22,9 @@ Launcher::Launcher(Loop& loop, Owner& owner, Log log) : loop_(loop), owner_(owne
 
 Launcher::~Launcher() {
   poll_.stop();
+  // Copies of both descriptors that a forked child of the host holds would keep the spawner alive;
+  // this ends the connection itself.
+  if (process_.control.valid()) ::shutdown(process_.control.get(), SHUT_RDWR);
   process_.lifeline.reset();
   process_.control.reset();
   if (!process_.pidfd.valid()) return;
