@@ -186,6 +186,8 @@ void EngineStatus::append_metrics(MetricsText& out) {
                 thread_allocations());
   }
   append_pool(out);
+  append_pool_keys(out);
+  append_warm(out);
   append_functions(out);
   append_sandbox(out);
   if (s_.unpack != nullptr) append_unpacker(out);
@@ -238,6 +240,8 @@ void EngineStatus::append_pool(MetricsText& out) {
               stats.budget_refusals);
   out.counter("hearth_pool_hits_total", "Starts that found a parked worker.", stats.pool_hits);
   out.counter("hearth_pool_misses_total", "Starts that found none.", stats.pool_misses);
+  out.counter("hearth_pool_fresh_total", "Starts for functions that no parked worker fits.",
+              stats.pool_fresh);
   out.gauge("hearth_memory_charged_bytes", "Sum of the workers' memory limits.",
             static_cast<double>(stats.memory_charged));
   out.gauge("hearth_memory_budget_bytes", "limits.memory_budget.",
@@ -250,6 +254,50 @@ void EngineStatus::append_pool(MetricsText& out) {
   if (s_.logs != nullptr)
     out.counter("hearth_log_lines_lost_total", "Log lines that the disk was too slow for.",
                 s_.logs->dropped());
+}
+
+// Of keys that have workers or want some.
+void EngineStatus::append_pool_keys(MetricsText& out) {
+  const WorkerPool& pool = s_.dispatcher.pool();
+  const auto each = [&](std::string_view name, std::string_view help, auto&& value) {
+    out.family(name, MetricsText::Type::gauge, help);
+    for (size_t i = 0; i < kPoolKeyCount; ++i) {
+      const PoolKey key = PoolKey::at(i);
+      if (pool.parked(key) == 0 && pool.parked_target(key) == 0) continue;
+      const std::string memory =
+          key.memory_class == 0 ? "any" : std::to_string(key.memory_bytes() >> 20);
+      out.sample({{"runtime", runtime_name(key.runtime)},
+                  {"memory_mb", memory},
+                  {"network", network_name(key.network)}},
+                 value(key));
+    }
+  };
+  each("hearth_pool_parked", "Parked workers of a kind.",
+       [&](const PoolKey& key) { return uint64_t{pool.parked(key)}; });
+  each("hearth_pool_target", "How many of a kind are wanted (pool.max_per_key, pool.memory_share).",
+       [&](const PoolKey& key) { return uint64_t{pool.parked_target(key)}; });
+}
+
+void EngineStatus::append_warm(MetricsText& out) {
+  const PoolStats& stats = s_.dispatcher.pool().stats();
+  out.counter("hearth_worker_freezes_total",
+              "Workers that were frozen after a while without a call (limits.freeze_after).",
+              stats.freezes);
+  out.counter("hearth_worker_thaws_total", "Workers that were woken.", stats.thaws);
+  out.gauge("hearth_workers_frozen", "Workers that stand still.", stats.frozen);
+  out.family("hearth_worker_recycles_total", MetricsText::Type::counter,
+             "Workers that were replaced between calls, by the reason (recycle, leftovers).");
+  for (size_t i = 0; i < kRecycleReasonCount; ++i)
+    out.sample({{"reason", recycle_reason_name(static_cast<RecycleReason>(i))}}, stats.recycled[i]);
+  out.family("hearth_cold_start_seconds", MetricsText::Type::histogram,
+             "Where the time of cold calls went.");
+  for (size_t r = 0; r < kWorkerRuntimeCount; ++r) {
+    for (size_t i = 0; i < kColdPhaseNames.size(); ++i) {
+      const auto runtime = static_cast<Runtime>(r);
+      out.histogram({{"phase", kColdPhaseNames[i]}, {"runtime", runtime_name(runtime)}},
+                    s_.dispatcher.cold().of(runtime, static_cast<ColdPhase>(i)));
+    }
+  }
 }
 
 void EngineStatus::append_functions(MetricsText& out) {

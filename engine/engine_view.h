@@ -50,6 +50,8 @@ class EngineStatus final : public api::EngineView {
  private:
   void append_functions(MetricsText& out);
   void append_pool(MetricsText& out);
+  void append_pool_keys(MetricsText& out);
+  void append_warm(MetricsText& out);
   void append_sandbox(MetricsText& out);
   void append_loop(MetricsText& out);
   void append_unpacker(MetricsText& out);

@@ -108,6 +108,8 @@ limits:
   queue_time: 34ms
   code_total: 35MB
   code_unpack_time: 136ms
+  freeze_after: 36ms
+  pids: 37
 )")
                        .limits;
   CHECK((l.calls_max == 11 && l.queue_default == 12 && l.queue_ceiling == 13 &&
@@ -117,6 +119,7 @@ limits:
   CHECK((l.memory_budget == gibibytes(20) && l.function_memory_max == gibibytes(21)));
   CHECK((l.init_timeout == milliseconds(22) && l.boot_timeout == milliseconds(23) &&
          l.ping_timeout == milliseconds(24)));
+  CHECK((l.freeze_after == milliseconds(36) && l.pids_max == 37));
   CHECK((l.stop_grace == milliseconds(25) && l.drain_timeout == milliseconds(26)));
   CHECK((l.invoke_body_max == kibibytes(27) && l.reply_max == kibibytes(28)));
   CHECK((l.code_upload_max == kibibytes(29) && l.code_unpacked_max == kibibytes(30) &&
@@ -146,6 +149,20 @@ TEST_CASE("every key that limits h names is known") {
     }
   }
   CHECK(keys > 30);
+}
+
+TEST_CASE("what the pools may grow to and the host's network are keys of hearth yaml") {
+  const auto config = parse_config(
+      "pool: {max_per_key: 5, memory_share: 30}\nnetwork: {allow_host: true}\n", "hearth.yaml");
+  REQUIRE(config);
+  CHECK(config->limits.pool_key_max == 5);
+  CHECK(config->limits.pool_memory_share == 30);
+  CHECK(config->network.allow_host);
+  CHECK_FALSE(Config{}.network.allow_host);
+  CHECK_THAT(problem_of("pool: {memory_share: 101}"), Contains("pool.memory_share"));
+  CHECK_THAT(problem_of("limits: {freeze_after: 1ms}"), Contains("at least 10ms"));
+  CHECK(parse_config("limits: {freeze_after: 0}", "hearth.yaml")->limits.freeze_after ==
+        milliseconds(0));
 }
 
 TEST_CASE("an unknown key is named with its line and the nearest known one") {

@@ -74,6 +74,7 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
 
   const DispatcherStats& stats() const { return stats_; }
   WorkerPool& pool() { return pool_; }
+  const ColdStats& cold() const { return cold_; }
   // `visit` is called for every function, in no order.
   void each_function(const std::function<void(const Function&)>& visit) const;
   // Asserts every invariant of the design note. For the simulator and tests: it walks everything.
@@ -141,6 +142,7 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   std::vector<Ended> ended_;
   std::vector<Ended> delivering_;
   DispatcherStats stats_;
+  ColdStats cold_;
   uint64_t next_order_ = 1;
   bool draining_ = false;
   bool closed_ = false;

@@ -67,6 +67,7 @@ struct Worker : ListLink<InMembers>, ListLink<InIdle>, ListLink<InParked> {
   WorkerId id;
   State state = State::booting;
   Runtime runtime = Runtime::python3;
+  size_t pool_key = 0;                  // of a generic worker: PoolKey::index()
   Function* function = nullptr;         // null while generic
   FunctionSpecPtr spec;                 // the revision that it runs
   IntrusiveList<Call, InFlight> calls;  // in the order in which they were sent
@@ -77,10 +78,14 @@ struct Worker : ListLink<InMembers>, ListLink<InIdle>, ListLink<InParked> {
   bool ping_pending = false;
   bool killed = false;
   bool counted = false;               // in function->live
+  bool frozen = false;                // ready, without calls, and standing still
   bool stall_watch = false;           // `timer` watches for a head that holds up others
   Code end_code = Code::worker_lost;  // what its calls end with when it is killed by us
   std::string end_detail;
+  uint64_t left = UINT64_MAX;  // calls that it may still be sent (recycle.max_calls)
   uint32_t init_us = 0;
+  StartTimes start_times;
+  MonotonicTime ready_at;    // recycle.max_age counts from here
   uint64_t charge = 0;       // bytes of the memory budget
   MonotonicTime since;       // of the state
   MonotonicTime head_since;  // when the oldest call in `calls` became the oldest

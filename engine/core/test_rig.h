@@ -17,7 +17,7 @@
 namespace hearth {
 
 struct Ask {
-  enum class What : uint8_t { start, bind, send, cancel, recall, ping, stop, kill };
+  enum class What : uint8_t { start, bind, send, cancel, recall, ping, stop, kill, freeze, thaw };
   What what;
   WorkerId worker;
   InvocationId call{};
@@ -26,12 +26,13 @@ struct Ask {
   Deadline deadline{};
   std::string payload{};
   std::string extension{};
+  WorkerShape shape{};
 };
 
 class FakeLink final : public WorkerLink {
  public:
-  void start(WorkerId w, Runtime, const FunctionSpecPtr& spec) override {
-    asks.push_back({.what = Ask::What::start, .worker = w, .spec = spec});
+  void start(WorkerId w, const WorkerShape& shape, const FunctionSpecPtr& spec) override {
+    asks.push_back({.what = Ask::What::start, .worker = w, .spec = spec, .shape = shape});
   }
   void bind(WorkerId w, const FunctionSpecPtr& spec) override {
     asks.push_back({.what = Ask::What::bind, .worker = w, .spec = spec});
@@ -55,15 +56,25 @@ class FakeLink final : public WorkerLink {
   }
   void stop(WorkerId w) override { asks.push_back({.what = Ask::What::stop, .worker = w}); }
   void kill(WorkerId w) override { asks.push_back({.what = Ask::What::kill, .worker = w}); }
+  void freeze(WorkerId w) override { asks.push_back({.what = Ask::What::freeze, .worker = w}); }
+  void thaw(WorkerId w) override { asks.push_back({.what = Ask::What::thaw, .worker = w}); }
   std::string_view log_tail(WorkerId, InvocationId) override { return tail; }
   bool any_byte_sent(WorkerId, InvocationId call) const override {
     return std::find(unsent.begin(), unsent.end(), call) == unsent.end();
   }
   uint64_t memory_peak(WorkerId) const override { return 4'711; }
+  uint64_t memory_now(WorkerId) const override {
+    ++figures;
+    return rss;
+  }
+  StartTimes start_times(WorkerId) const override { return times; }
 
   std::vector<Ask> asks;
   std::vector<InvocationId> unsent;  // calls of which the socket has taken nothing
   std::string tail = "last words";
+  uint64_t rss = mebibytes(20);
+  mutable uint32_t figures = 0;  // memory figures that were asked for
+  StartTimes times{.sandbox_us = 1'000, .runtime_us = 2'000};
 };
 
 // What `done` was told, copied.
@@ -78,6 +89,7 @@ struct End {
   uint32_t init_us;
   uint32_t exec_us;
   std::string revision;
+  ColdPhases waited{};
 };
 
 inline FunctionSpec function_spec(std::string revision = "r1") {
@@ -278,7 +290,8 @@ class Rig {
     CHECK_FALSE(in_done_);
     in_done_ = true;
     ends.push_back({id, o.kind, o.code, std::string(o.payload), std::string(o.detail),
-                    std::string(o.log_tail), o.cold, o.init_us, o.exec_us, (*o.spec)->revision});
+                    std::string(o.log_tail), o.cold, o.init_us, o.exec_us, (*o.spec)->revision,
+                    o.waited});
     if (abandon_in_done) core.abandon(std::exchange(abandon_in_done, {}));
     if (resubmissions != 0) {
       --resubmissions;

@@ -117,6 +117,7 @@ Config Session::config(const std::string& state_dir) const {
     config.limits.timeout_max = kDebugPatience;
     config.limits.init_timeout = kDebugPatience;
     config.limits.queue_time = kDebugPatience;
+    config.limits.freeze_after = milliseconds(0);  // a debugger talks to it between calls
   }
   return config;
 }

@@ -15,7 +15,7 @@ UnpackOptions unpack_options(const StoreThread::Options& options) {
   unpack.limits.bytes_max = options.limits.code_unpacked_max;
   unpack.limits.files_max = options.limits.code_files_max;
   unpack.time_max = options.limits.code_unpack_time;
-  unpack.confined = options.confined;
+  unpack.confined = options.sandbox >= SandboxLeast::user;
   return unpack;
 }
 
@@ -42,6 +42,7 @@ Result<std::vector<FunctionSpecPtr>> StoreThread::open(StateLock lock) {
   FunctionService::Options options;
   options.limits = limits;
   options.runtimes = options_.runtimes;
+  options.sandbox = options_.sandbox;
   options.code_grace = limits.timeout_max + limits.drain_timeout;
   service_.emplace(*database_, *code_, *folder_, clock_, std::move(options));
   HEARTH_TRY(service_->collect());

@@ -33,9 +33,11 @@ class StoreThread {
     std::string state_folder;
     Limits limits;
     RuntimeSet runtimes{};
+    // The mode in force; any = off. Below user, an unpacker of archives that can't confine itself
+    // works all the same.
+    SandboxLeast sandbox = SandboxLeast::strict;
     size_t jobs_max = 256;      // jobs that wait, for each of the two threads
     uint32_t log_segments = 8;  // files a function's log is cut into
-    bool confined = true;       // an unpacker of archives that can't confine itself refuses
   };
 
   // `mailbox` is the loop's, `clock` is read from several threads; both must outlive this.
@@ -44,6 +46,8 @@ class StoreThread {
   StoreThread(const StoreThread&) = delete;
   StoreThread& operator=(const StoreThread&) = delete;
 
+  // The mode in force, known once the spawner runs. Before open().
+  void set_sandbox(SandboxLeast mode) { options_.sandbox = mode; }
   // On the caller's thread, before start(): opens the folder, migrates, checks the database,
   // removes what a kill left behind. Returns every function's current revision. No thread runs yet.
   // Errors: state_unusable, disk_full, store_failed, io_failed.
@@ -73,8 +77,6 @@ class StoreThread {
 
   // THREAD-SAFE, as LogFiles says; after open().
   LogFiles& logs() { return *logs_; }
-  // Before open(): for what is known only when the sandbox has started.
-  void set_confined(bool confined) { options_.confined = confined; }
   // THREAD-SAFE, after open().
   const UnpackStats& unpack_stats() const { return code_->stats(); }
   // After open(). Constant.
@@ -89,7 +91,7 @@ class StoreThread {
   Mailbox& mailbox_;
   const Clock& clock_;
   Log log_;
-  Options options_;  // constant after open()
+  Options options_;  // fixed by open()
   Listener on_change_;
 
   std::optional<StateFolder> folder_;

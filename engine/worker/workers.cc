@@ -4,8 +4,10 @@
 #include <fmt/core.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "worker/init_json.h"
@@ -17,6 +19,25 @@ constexpr size_t kReadBuffer =
     512 * 1024;  // a full prefetch window of replies, and the begin of one more
 constexpr milliseconds kClosedGrace{
     100};  // from a closed channel to the kill, for the exit to be told with its own status
+
+// A line of /proc/PID/status in bytes; 0 when it can't be read.
+uint64_t memory_figure(int pid, const char* name) {
+  if (pid == 0) return 0;
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/%d/status", pid);
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return 0;
+  char text[4096];
+  const ssize_t n = ::read(fd.get(), text, sizeof text - 1);
+  if (n <= 0) return 0;
+  text[n] = '\0';
+  const char* line = std::strstr(text, name);
+  return line != nullptr ? kibibytes(std::strtoull(line + std::strlen(name), nullptr, 10)) : 0;
+}
+
+uint32_t microseconds_since(MonotonicTime then, MonotonicTime now) {
+  return static_cast<uint32_t>(std::clamp<int64_t>(to_us(now - then), 0, UINT32_MAX));
+}
 
 }  // namespace
 
@@ -58,18 +79,21 @@ Workers::Process* Workers::find(WorkerId id) const {
 
 // ---- WorkerLink
 
-void Workers::start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) {
+void Workers::start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) {
   auto process = std::make_unique<Process>(*this, worker, limits_);
-  process->runtime = runtime;
+  process->runtime = shape.runtime;
   process->spec = spec;
+  process->asked = loop_.now();
   HEARTH_ASSERT(processes_[worker.slot] == nullptr);
   processes_[worker.slot] = std::move(process);
-  const bool native = runtime == Runtime::native;
-  launcher_.spawn(worker, static_cast<uint32_t>(runtime),
-                  {.memory_bytes = spec != nullptr              ? spec->memory_bytes
-                                   : runtime == Runtime::nodejs ? kParkedNodeMemory
-                                                                : 0},
-                  sandbox::Network::kNone,
+  const bool native = shape.runtime == Runtime::native;
+  SandboxLimits limits;
+  limits.memory_bytes = shape.memory_bytes;
+  limits.tmp_bytes = shape.tmp_bytes;
+  // Until it has code a worker runs only ours: its quota comes with the code.
+  limits.cpu_millis = native ? spec->cpu_millis : 0;
+  launcher_.spawn(worker, static_cast<uint32_t>(shape.runtime), limits,
+                  static_cast<sandbox::Network>(shape.network),
                   native ? std::string_view(spec->code_sha256) : std::string_view(),
                   native ? std::string_view(spec->handler) : std::string_view());
 }
@@ -80,9 +104,16 @@ void Workers::bind(WorkerId worker, const FunctionSpecPtr& spec) {
   process->spec = spec;
   if (process->runtime == Runtime::native) {
     send_init(*process);  // the code has been there since it was started
-  } else {
-    launcher_.assign(worker, {.memory_bytes = spec->memory_bytes}, spec->code_sha256);
+    return;
   }
+  process->asked = loop_.now();
+  if (process->parked) process->times = {};  // nobody waited for its start
+  launcher_.assign(worker, {.memory_bytes = spec->memory_bytes, .cpu_millis = spec->cpu_millis},
+                   spec->code_sha256);
+}
+
+void Workers::note_runtime_ready(Process& process) {
+  process.times.runtime_us = microseconds_since(process.running, loop_.now());
 }
 
 void Workers::send_init(Process& process) {
@@ -119,6 +150,8 @@ void Workers::stop(WorkerId worker) {
 }
 
 void Workers::kill(WorkerId worker) { launcher_.kill(worker); }
+void Workers::freeze(WorkerId worker) { launcher_.freeze(worker); }
+void Workers::thaw(WorkerId worker) { launcher_.thaw(worker); }
 
 std::string_view Workers::log_tail(WorkerId worker, InvocationId call) {
   Process* process = find(worker);
@@ -136,18 +169,17 @@ bool Workers::any_byte_sent(WorkerId worker, InvocationId call) const {
 
 uint64_t Workers::memory_peak(WorkerId worker) const {
   const Process* process = find(worker);
-  if (process == nullptr || process->pid == 0) return 0;
-  char path[64];
-  std::snprintf(path, sizeof path, "/proc/%d/status", process->pid);
-  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return 0;
-  char text[4096];
-  const ssize_t n = ::read(fd.get(), text, sizeof text - 1);
-  if (n <= 0) return 0;
-  text[n] = '\0';
-  const char* line = std::strstr(text, "VmHWM:");
-  unsigned long kib = 0;
-  return line != nullptr && std::sscanf(line, "VmHWM: %lu kB", &kib) == 1 ? kibibytes(kib) : 0;
+  return process != nullptr ? memory_figure(process->pid, "VmHWM:") : 0;
+}
+
+uint64_t Workers::memory_now(WorkerId worker) const {
+  const Process* process = find(worker);
+  return process != nullptr ? memory_figure(process->pid, "VmRSS:") : 0;
+}
+
+StartTimes Workers::start_times(WorkerId worker) const {
+  const Process* process = find(worker);
+  return process != nullptr ? process->times : StartTimes{};
 }
 
 void Workers::flush() {
@@ -178,6 +210,8 @@ void Workers::on_spawned(Spawned&& spawned) {
     return;
   }
   process->pid = spawned.pid;
+  process->running = loop_.now();
+  process->times.sandbox_us = microseconds_since(process->asked, process->running);
   process->root = spawned.detail.empty() ? "/var/task" : spawned.detail;
   if (Status opened = process->channel.open(std::move(spawned.channel)); !opened)
     violation(*process, opened.error().detail);
@@ -196,6 +230,7 @@ void Workers::on_assigned(WorkerId worker, int error, std::string_view detail) {
     return;
   }
   if (!detail.empty()) process->root = detail;
+  process->times.sandbox_us += microseconds_since(process->asked, loop_.now());
   send_init(*process);
   process->channel.flush();
 }
@@ -214,6 +249,8 @@ void Workers::on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) {
   exit.wait_status = status;
   exit.killed_by_engine = exited.killed_by_request != 0;
   exit.out_of_memory = exited.oom != 0;
+  exit.out_of_memory_child = exited.oom_child != 0;
+  exit.pids_hit = exited.pids_hit != 0;
   gone(*process, exit);
 }
 

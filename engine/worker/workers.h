@@ -38,7 +38,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   Status open(const sandbox::SpawnerConfig& config, Callback<void(std::string_view)> on_lost);
 
   // WorkerLink
-  void start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) override;
+  void start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) override;
   void bind(WorkerId worker, const FunctionSpecPtr& spec) override;
   void send(WorkerId worker, CallFrame&& call) override;
   void cancel(WorkerId worker, InvocationId call) override;
@@ -46,9 +46,13 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void ping(WorkerId worker, uint16_t sequence) override;
   void stop(WorkerId worker) override;
   void kill(WorkerId worker) override;
+  void freeze(WorkerId worker) override;
+  void thaw(WorkerId worker) override;
   std::string_view log_tail(WorkerId worker, InvocationId call) override;
   bool any_byte_sent(WorkerId worker, InvocationId call) const override;
   uint64_t memory_peak(WorkerId worker) const override;
+  uint64_t memory_now(WorkerId worker) const override;
+  StartTimes start_times(WorkerId worker) const override;
 
   // Writes what is queued for every worker. At the end of each turn.
   void flush();
@@ -84,6 +88,10 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     int pid = 0;
     std::string root;  // where the worker sees its code
     bool hello = false;
+    bool parked = false;    // said HELLO before it had a function
+    MonotonicTime asked;    // for the process, then for its code: the spawner is at work since
+    MonotonicTime running;  // the spawner had started it
+    StartTimes times;
     bool given_up = false;  // a violation was told: nothing of it is read any more
     bool stopping = false;
     bool hung_up = false;  // closed its channel, did not end within the grace, and was killed
@@ -118,6 +126,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void violation(Process& process, std::string_view what);
   void gone(Process& process, const WorkerExit& exit);
   void send_init(Process& process);
+  void note_runtime_ready(Process& process);
   void on_grace_over(Process& process);
   void open_pipe(Process& process, Pipe& pipe, UniqueFd fd);
   void read_pipe(Process& process, Pipe& pipe, size_t most);

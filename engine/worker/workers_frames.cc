@@ -31,6 +31,8 @@ bool Workers::on_frame(Channel& channel, const Frame& frame) {
         return false;
       }
       process->hello = true;
+      process->parked = process->spec == nullptr;
+      note_runtime_ready(*process);
       events_->on_worker_parked(process->id);
       return true;
     case FrameType::ready:

@@ -86,7 +86,7 @@ def handler(event, context):
 
 
 def manifest(**more):
-    return {"runtime": "python3", "handler": "app.handler", "timeout": "30s", "memory": "128MB", **more}
+    return json.dumps({"runtime": "python3", "handler": "app.handler", "timeout": "30s", "memory": "128MB", **more})  # JSON is YAML
 
 
 def layer_problem(daemon, name):

@@ -41,7 +41,7 @@ class FakeProcesses final : public WorkerLink {
   Faults& faults() { return faults_; }
 
   // WorkerLink
-  void start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) override;
+  void start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) override;
   void bind(WorkerId worker, const FunctionSpecPtr& spec) override;
   void send(WorkerId worker, CallFrame&& call) override;
   void cancel(WorkerId worker, InvocationId call) override;
@@ -49,9 +49,13 @@ class FakeProcesses final : public WorkerLink {
   void ping(WorkerId worker, uint16_t sequence) override;
   void stop(WorkerId worker) override;
   void kill(WorkerId worker) override;
+  void freeze(WorkerId worker) override;
+  void thaw(WorkerId worker) override;
   std::string_view log_tail(WorkerId worker, InvocationId call) override;
   bool any_byte_sent(WorkerId worker, InvocationId call) const override;
   uint64_t memory_peak(WorkerId worker) const override;
+  uint64_t memory_now(WorkerId worker) const override;
+  StartTimes start_times(WorkerId worker) const override;
 
   // The end of the engine's turn: what it sent goes out, where a socket takes it.
   void flush();
@@ -93,6 +97,17 @@ class FakeProcesses final : public WorkerLink {
     bool started = false;
     uint32_t exec_us = 0;
   };
+  struct Event {
+    MonotonicTime at;
+    uint64_t sequence;
+    Kind kind;
+    WorkerId worker;
+    InvocationId call;
+    uint32_t argument;
+    bool operator>(const Event& other) const {
+      return at != other.at ? at > other.at : sequence > other.sequence;
+    }
+  };
   struct FakeWorker {
     WorkerId id;
     Stage stage = Stage::none;
@@ -106,18 +121,10 @@ class FakeProcesses final : public WorkerLink {
     bool muted = false;           // the engine reads no more of it
     bool liar = false;            // has broken the protocol, or will
     bool dying = false;
+    bool frozen = false;  // stands still: what it would have said waits in `held`
+    std::vector<Event> held;
+    uint32_t begun = 0;  // calls that it has started
     WorkerExit exit;
-  };
-  struct Event {
-    MonotonicTime at;
-    uint64_t sequence;
-    Kind kind;
-    WorkerId worker;
-    InvocationId call;
-    uint32_t argument;
-    bool operator>(const Event& other) const {
-      return at != other.at ? at > other.at : sequence > other.sequence;
-    }
   };
 
   FakeWorker* find(WorkerId id);

@@ -25,6 +25,7 @@ Limits Simulator::make_limits(Random& random) {
   limits.memory_budget = mebibytes(
       random.between(1'536, 2'560));  // every workers_min (5 x 256) and one more worker fit
   limits.idle_timeout = seconds(random.between(1, 10));
+  limits.freeze_after = milliseconds(random.chance(200) ? 0 : random.between(10, 100));
   limits.init_timeout = milliseconds(400);
   limits.boot_timeout = milliseconds(500);
   return limits;
@@ -79,6 +80,10 @@ void Simulator::deploy(FakeFunction& function) {
   spec->concurrency.per_worker = random_.chance(600) ? 1 : random_.between(2, 8);
   spec->concurrency.workers_min = random_.chance(200) ? 1 : 0;
   spec->concurrency.workers_max = random_.chance(500) ? 0 : random_.between(1, 6);
+  if (random_.chance(200)) spec->leftovers = Leftovers::recycle;
+  if (random_.chance(300)) spec->recycle.max_calls = random_.between(1, 40);
+  if (random_.chance(200)) spec->recycle.max_age = milliseconds(random_.between(1'000, 5'000));
+  if (random_.chance(200)) spec->recycle.max_rss = mebibytes(random_.between(18, 60));
   spec->revision =
       fmt::format("{}-{}-{}", function.name, function.generation, ++function.revisions);
   function.history.push_back(spec);
