@@ -33,7 +33,7 @@ def in_children(count, megabytes):
         child = os.fork()
         if child == 0:
             grow(megabytes)
-            time.sleep(60)
+            time.sleep(5)  # until all have what they want
             os._exit(0)
         children.append(child)
     return [os.waitpid(child, 0)[1] for child in children]
@@ -56,8 +56,8 @@ def handler(event, context):
             return {"made": made, "errno": error.errno}
         return {"made": made}
     if kind == "spin":
-        began = time.monotonic()
-        while time.process_time() < event["cpu"]:
+        began, before = time.monotonic(), time.process_time()
+        while time.process_time() - before < event["cpu"]:
             pass
         return time.monotonic() - began
     if kind == "daemon":
@@ -118,15 +118,18 @@ class CgroupLimits(DaemonTest):
 
     def test_memory_is_that_of_all_processes_together(self):
         self.need("cgroup_memory")
-        self.assert_function_error(self.daemon.invoke("plain", {"kind": "children", "count": 4, "mb": 60}), "Runtime.OutOfMemory")
+        reply = self.daemon.invoke("plain", {"kind": "children", "count": 4, "mb": 60})
+        if isinstance(reply.json(), dict):  # version 2 ends the sandbox as a whole
+            self.assert_function_error(reply, "Runtime.OutOfMemory")
+        else:  # version 1 kills processes one by one; the worker may live on
+            self.assertIn(9, reply.json())
         self.assertEqual(self.daemon.invoke("neighbour", {"kind": "ping"}).json(), "pong")
 
     def test_a_fork_bomb_meets_the_limit(self):
         self.need("cgroup_pids")
-        reply = self.daemon.invoke("short", {"kind": "forks"})
-        if not reply.headers.get("X-Amz-Function-Error"):
-            self.assertEqual(reply.json()["errno"], 11)
-            self.assertLess(reply.json()["made"], 1024)
+        reply = self.daemon.invoke("plain", {"kind": "forks"}).json()
+        self.assertEqual(reply.get("errno"), 11, reply)
+        self.assertLess(reply["made"], 1024)
         self.assertEqual(self.daemon.invoke("neighbour", {"kind": "ping"}).json(), "pong")
 
     def test_the_cpu_share_holds(self):
@@ -136,11 +139,9 @@ class CgroupLimits(DaemonTest):
         self.assertGreater(elapsed, 0.5 / 0.25 * 0.6)  # 0.5 s of CPU at a quarter takes 2 s; the first period is free
 
     def test_a_timeout_takes_the_whole_tree(self):
-        before = set(self.daemon.worker_pids())
         self.assert_function_error(self.daemon.invoke("short", {"kind": "daemon", "hang": True}), "Sandbox.Timedout")
         self.assertEqual(self.daemon.invoke("neighbour", {"kind": "ping"}).json(), "pong")
         wait_until(lambda: not self.strays(), "the end of what the function left", 10 * PATIENCE)
-        self.assertTrue(before is not None)
 
     def strays(self):
         """Processes of sandboxes in a session of their own whose command is a worker's and which ignore SIGTERM."""
