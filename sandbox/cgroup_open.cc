@@ -75,26 +75,34 @@ void lock_with_patience(int fd) {
 struct Members {
   int count = 0;
   bool only_ours = true;
+  bool has_parent = false;
 };
 
-// Moves the spawner and the engine, its parent, out of their group: one with processes can't hand
-// controllers down. Not where others are in it too.
-bool move_down(int parent) {
+// A group other than the root's has to be empty before it hands controllers down: with processes in
+// it, its children could take none in. So the spawner, and the engine if it is there too, move
+// below. Not where others are in the group. False: it is not empty.
+bool empty_for_children(int parent) {
+  const CgroupDir group{parent, ""};
+  if (!cgroup_file_exists(group, "cgroup.type")) return true;  // the root
   Members members;
   each_cgroup_process(
-      {parent, ""},
+      group,
       [](void* context, pid_t pid) {
         auto& m = *static_cast<Members*>(context);
         ++m.count;
+        if (pid == getppid()) m.has_parent = true;
         if (pid != getpid() && pid != getppid()) m.only_ours = false;
       },
       &members);
-  if (members.count == 0 || !members.only_ours) return false;
+  if (members.count == 0) return true;
+  if (!members.only_ours) return false;
   const char* host = kCgroupHostName.data();
   if (mkdirat(parent, host, 0755) != 0 && errno != EEXIST) return false;
   const CgroupDir at{parent, host};
-  return write_cgroup_number(at, "cgroup.procs", static_cast<uint64_t>(getppid())) == 0 &&
-         write_cgroup_number(at, "cgroup.procs", static_cast<uint64_t>(getpid())) == 0;
+  if (members.has_parent &&
+      write_cgroup_number(at, "cgroup.procs", static_cast<uint64_t>(getppid())) != 0)
+    return false;
+  return write_cgroup_number(at, "cgroup.procs", static_cast<uint64_t>(getpid())) == 0;
 }
 
 bool lists_word(const char* text, const char* word) {
@@ -128,10 +136,11 @@ uint8_t Cgroups::hand_down(const Hierarchy& h) {
     char text[16];
     snprintf(text, sizeof text, "+%s", c.name);
     if (!read_cgroup_file(parent, "cgroup.subtree_control", down, sizeof down)) down[0] = '\0';
-    int error =
-        lists_word(down, c.name) ? 0 : write_cgroup_file(parent, "cgroup.subtree_control", text);
-    if (error == EBUSY && move_down(h.parent.get()))
-      error = write_cgroup_file(parent, "cgroup.subtree_control", text);
+    int error = 0;
+    if (!lists_word(down, c.name))
+      error = empty_for_children(h.parent.get())
+                  ? write_cgroup_file(parent, "cgroup.subtree_control", text)
+                  : EBUSY;
     if (error == 0) error = write_cgroup_file(root, "cgroup.subtree_control", text);
     if (error == 0)
       got |= bit(c.controller);

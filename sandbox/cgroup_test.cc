@@ -110,7 +110,7 @@ size_t own_groups(int spawner) {
 
 }  // namespace
 
-TEST_CASE("memory that runs out is reported as that") {
+TEST_CASE("memory that runs out is reported as that", "[cgroup]") {
   if (!strict_works()) return;
   Rig rig(Mode::kStrict);
   rig.start();
@@ -143,7 +143,7 @@ TEST_CASE("memory that runs out is reported as that") {
   CHECK(exited.killed_by_request == 1);
 }
 
-TEST_CASE("a child that is killed for memory is told apart from the worker") {
+TEST_CASE("a child that is killed for memory is told apart from the worker", "[cgroup]") {
   if (!strict_works()) return;
   Rig rig(Mode::kStrict);
   rig.start();
@@ -161,7 +161,7 @@ TEST_CASE("a child that is killed for memory is told apart from the worker") {
   CHECK(exited.oom == (v1 ? 0 : 1));  // version 2 ends the sandbox as a whole
 }
 
-TEST_CASE("files in tmp count as memory and fit beside it") {
+TEST_CASE("files in tmp count as memory and fit beside it", "[cgroup]") {
   if (!strict_works()) return;
   Rig rig(Mode::kStrict);
   rig.start();
@@ -178,7 +178,7 @@ TEST_CASE("files in tmp count as memory and fit beside it") {
   CHECK(rig.wait_exit().oom == 1);
 }
 
-TEST_CASE("a fork that the limit refuses is counted") {
+TEST_CASE("a fork that the limit refuses is counted", "[cgroup]") {
   if (!strict_works()) return;
   Rig rig(Mode::kStrict);
   rig.start();
@@ -195,7 +195,7 @@ TEST_CASE("a fork that the limit refuses is counted") {
   CHECK(rig.wait_exit().pids_hit == 0);
 }
 
-TEST_CASE("a quota bounds the CPU time from the spawn and from the assignment") {
+TEST_CASE("a quota bounds the CPU time from the spawn and from the assignment", "[cgroup]") {
   if (!strict_works()) return;
   Rig rig(Mode::kStrict);
   rig.start();
@@ -222,7 +222,7 @@ TEST_CASE("a quota bounds the CPU time from the spawn and from the assignment") 
   CHECK(group_file(free.pid, "cpu.cfs_quota_us", "cpu.max").starts_with("25000"));
 }
 
-TEST_CASE("a frozen sandbox stands still goes on when thawed and can be killed") {
+TEST_CASE("a frozen sandbox stands still goes on when thawed and can be killed", "[cgroup]") {
   const Mode mode = GENERATE(Mode::kStrict, Mode::kDegraded);
   if (!strict_works()) return;
   Rig rig(mode);
@@ -256,7 +256,7 @@ TEST_CASE("a frozen sandbox stands still goes on when thawed and can be killed")
   CHECK(next.attempt("descriptors") == "0");
 }
 
-TEST_CASE("the groups are taken away when the spawner ends frozen sandboxes or not") {
+TEST_CASE("the groups are taken away when the spawner ends frozen sandboxes or not", "[cgroup]") {
   if (!strict_works()) return;
   Rig rig(Mode::kStrict);
   rig.start();
@@ -273,7 +273,8 @@ TEST_CASE("the groups are taken away when the spawner ends frozen sandboxes or n
   CHECK(own_groups(spawner) == 0);
 }
 
-TEST_CASE("what a killed spawner left behind goes at the next start and a living one's stays") {
+TEST_CASE("what a killed spawner left behind goes at the next start and a living one's stays",
+          "[cgroup]") {
   if (!strict_works()) return;
   Rig living(Mode::kStrict), killed(Mode::kStrict);
   living.start();
@@ -295,7 +296,8 @@ TEST_CASE("what a killed spawner left behind goes at the next start and a living
   CHECK(living.spawn(0).line() == "HELLO");
 }
 
-TEST_CASE("an unprivileged spawner uses a subtree that was delegated to it and no other") {
+TEST_CASE("an unprivileged spawner uses a subtree that was delegated to it and no other",
+          "[cgroup]") {
   if (!strict_works() || !running_as_root()) return;
   static const Result<ProbeReport> report = probe();
   if (!report->mode_works(Mode::kUser)) {
@@ -336,10 +338,13 @@ TEST_CASE("an unprivileged spawner uses a subtree that was delegated to it and n
     }
   }
   // Empty, so they can be removed.
-  for (const std::string& group : groups) CHECK(rmdir(group.c_str()) == 0);
+  for (const std::string& group : groups) {
+    rmdir((group + "/" + std::string(kCgroupHostName)).c_str());
+    CHECK(rmdir(group.c_str()) == 0);
+  }
 }
 
-TEST_CASE("a soak of starts and kills leaves nothing behind") {
+TEST_CASE("a soak of starts and kills leaves nothing behind", "[cgroup]") {
   if (!strict_works()) return;
   const char* text = getenv("HEARTH_TEST_SCALE");
   const int rounds =
@@ -391,7 +396,7 @@ TEST_CASE("a soak of starts and kills leaves nothing behind") {
   CHECK((count() == before));
 }
 
-TEST_CASE("a sandbox sees no path of its groups") {
+TEST_CASE("a sandbox sees no path of its groups", "[cgroup]") {
   if (!strict_works()) return;
   Rig rig(Mode::kStrict);
   rig.start();
