@@ -10,6 +10,10 @@
 // (once), `include NAME`, and `override NAME ...`, which forgets the lines that the call had so
 // far.
 //
+// CLASS says why a line is there: `needed` (permits; without it a check of testcases/ fails, which
+// the reason ends with: "(RUNTIME: CHECK)"), `compat` (permits; harmless, for third-party code),
+// `filtered` (decides by arguments), `refused`. policy_needed_test.cc holds them to it.
+//
 // Used once, at the start of the spawner, and by tests; may allocate.
 #pragma once
 #include <cstdint>

@@ -116,7 +116,8 @@ enum class Layer : uint8_t {
   kCgroupPids,
   kCgroupIo,
   kFreezer,
-  kNotDumpable,  // engine, spawner and init can't be looked into by processes of their uid
+  kNotDumpable,  // spawner and init can't be looked into by processes of their uid; the daemon
+                 // makes itself so, an embedding host is left as it is
   kLayersCount
 };
 struct LayerState {
