@@ -206,6 +206,7 @@ Engine::Parts::~Parts() {
 Status Engine::Parts::open() {
   state_lock = HEARTH_TRY(take_state_folder(options.config.state_dir));
   HEARTH_TRY(start_sandbox());
+  dispatcher.pool().set_keep_alive(options.config.keep_alive.policy);
   if (options.after_spawner) HEARTH_TRY(options.after_spawner(options.config.state_dir));
   HEARTH_TRY(start_store());
   opened = true;

@@ -232,6 +232,12 @@ void EngineStatus::append_pool(MetricsText& out) {
   out.counter("hearth_worker_kills_total", "Workers killed by the engine.", stats.kills);
   out.counter("hearth_worker_start_failures_total", "Starts and loads that failed.",
               stats.start_failures);
+  out.counter("hearth_boot_timeouts_total", "Workers that were killed by limits.boot_timeout.",
+              stats.boot_timeouts);
+  out.counter("hearth_init_timeouts_total", "Workers that were killed by limits.init_timeout.",
+              stats.init_timeouts);
+  out.counter("hearth_replies_too_large_total", "Replies that passed limits.reply.",
+              s_.dispatcher.stats().replies_too_large);
   out.counter("hearth_worker_evictions_total", "Idle workers that made way for others.",
               stats.evictions);
   out.counter("hearth_worker_violations_total", "Workers that broke the worker protocol.",
@@ -285,6 +291,8 @@ void EngineStatus::append_warm(MetricsText& out) {
               stats.freezes);
   out.counter("hearth_worker_thaws_total", "Workers that were woken.", stats.thaws);
   out.gauge("hearth_workers_frozen", "Workers that stand still.", stats.frozen);
+  out.counter("hearth_worker_prewarms_total",
+              "Workers started since a call was expected (keep_alive.policy).", stats.prewarms);
   out.family("hearth_worker_recycles_total", MetricsText::Type::counter,
              "Workers that were replaced between calls, by the reason (recycle, leftovers).");
   for (size_t i = 0; i < kRecycleReasonCount; ++i)

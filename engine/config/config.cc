@@ -150,6 +150,18 @@ void read_network(YamlFields& top, NetworkConfig& out) {
   network.finish();
 }
 
+void read_keep_alive(YamlFields& top, KeepAliveConfig& out) {
+  YamlFields fields = top.section("keep_alive");
+  std::string policy = "fixed";
+  fields.text("policy", policy);
+  if (policy == "histogram") {
+    out.policy = KeepAlivePolicy::histogram;
+  } else if (policy != "fixed") {
+    fields.report("policy", fmt::format("'{}' is not allowed; write fixed or histogram", policy));
+  }
+  fields.finish();
+}
+
 void read_runtime(YamlFields& runtimes, std::string_view name, std::string& path) {
   YamlFields runtime = runtimes.section(name);
   runtime.text("path", path);
@@ -172,6 +184,7 @@ void read_top(YamlFields& top, Config& config) {
   read_http(top, config.http, config.limits);
   read_sandbox(top, config.sandbox);
   read_network(top, config.network);
+  read_keep_alive(top, config.keep_alive);
   YamlFields runtimes = top.section("runtimes");
   read_runtime(runtimes, "python3", config.runtimes.python3_path);
   read_runtime(runtimes, "nodejs", config.runtimes.nodejs_path);

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "core/keep_alive.h"
 
 namespace hearth {
 
@@ -37,6 +38,11 @@ struct NetworkConfig {
   bool allow_host = false;  // network.allow_host: functions may ask for `network: host`
 };
 
+// keep_alive.policy: fixed (pool.idle_timeout) or histogram (of each function's idle times).
+struct KeepAliveConfig {
+  KeepAlivePolicy policy = KeepAlivePolicy::fixed;
+};
+
 // runtimes.NAME.path: an absolute path, or empty = /usr/bin, then /usr/local/bin (see runtimes.h).
 struct RuntimesConfig {
   std::string python3_path;
@@ -50,6 +56,7 @@ struct Config {
   HttpConfig http;
   SandboxConfig sandbox;
   NetworkConfig network;
+  KeepAliveConfig keep_alive;
   RuntimesConfig runtimes;
   LogLevel log_level = LogLevel::info;  // log.level: debug, info, warning or error
   // limits.*, and what belongs to them by meaning: pool.*, http.{connections, head, ..}, log.{rate,

@@ -159,6 +159,10 @@ TEST_CASE("what the pools may grow to and the host's network are keys of hearth 
   CHECK(config->limits.pool_memory_share == 30);
   CHECK(config->network.allow_host);
   CHECK_FALSE(Config{}.network.allow_host);
+  CHECK(Config{}.keep_alive.policy == KeepAlivePolicy::fixed);
+  CHECK(parse_config("keep_alive: {policy: histogram}", "hearth.yaml")->keep_alive.policy ==
+        KeepAlivePolicy::histogram);
+  CHECK_THAT(problem_of("keep_alive: {policy: lru}"), Contains("fixed or histogram"));
   CHECK_THAT(problem_of("pool: {memory_share: 101}"), Contains("pool.memory_share"));
   CHECK_THAT(problem_of("limits: {freeze_after: 1ms}"), Contains("at least 10ms"));
   CHECK(parse_config("limits: {freeze_after: 0}", "hearth.yaml")->limits.freeze_after ==

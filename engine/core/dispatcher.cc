@@ -54,6 +54,9 @@ FunctionId Dispatcher::upsert(const FunctionSpecPtr& spec) {
   function.id = id;
   function.name = spec->name;
   function.pool = &pool_;
+  if (pool_.keep_alive() == KeepAlivePolicy::histogram && !function.idle_times &&
+      spec->runtime != Runtime::host)
+    function.idle_times = std::make_unique<IdleHistogram>();
   if (function.spec != nullptr && function.spec->revision == spec->revision) return id;
   function.spec = spec;
   function.queue_max =
@@ -78,6 +81,7 @@ bool Dispatcher::remove(std::string_view name) {
   Function& function = *functions_.find(id);
   function.removed = true;
   function.scale_timer.disarm();
+  function.prewarm_timer.disarm();
   while (Call* call = function.queue.front())
     finish_error(*call, Code::function_unknown, "the function was deleted while the call waited");
   pool_.retire_others(function, nullptr);
@@ -185,6 +189,7 @@ Result<InvocationId> Dispatcher::submit(CallRequest&& request) {
                  "the caller's deadline had passed before the call came");
     return id;
   }
+  if (function->idle_times) pool_.note_arrival(*function);
   Worker* worker = function->queue.empty() ? pick_worker(*function, call.submitted) : nullptr;
   if (worker != nullptr) {
     send(*worker, call, call.submitted);
@@ -563,6 +568,7 @@ void Dispatcher::close() {
   closed_ = draining_ = true;
   functions_.each([&](FunctionId, Function& function) {
     function.scale_timer.disarm();
+    function.prewarm_timer.disarm();
     while (Call* call = function.queue.front())
       finish_error(*call, Code::shutting_down, "the engine shut down before a worker was free");
   });

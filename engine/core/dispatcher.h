@@ -23,6 +23,7 @@ struct DispatcherStats {  // only grow, but for in_flight
   uint64_t refused = 0;
   uint64_t dropped_replies = 0;
   uint64_t requeued = 0;
+  uint64_t replies_too_large = 0;  // limits.reply passed
   uint32_t in_flight = 0;
 };
 

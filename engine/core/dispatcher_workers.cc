@@ -136,6 +136,7 @@ void Dispatcher::leave(Worker& worker) {
 bool Dispatcher::on_reply_too_large(WorkerId id, InvocationId call_id) {
   Call* call = find_sent(id, call_id);
   if (call == nullptr) return false;
+  ++stats_.replies_too_large;
   if (!call->finished)
     finish_error(
         *call, Code::reply_too_large,

@@ -32,20 +32,8 @@ PoolKey PoolKey::standard(Runtime runtime) {
   return {.runtime = runtime, .memory_class = static_cast<uint8_t>(runtime == Runtime::nodejs)};
 }
 
-const std::string* start_variable(const FunctionSpec& spec) {
-  for (const auto& [key, value] : spec.environment) {
-    const bool python = spec.runtime == Runtime::python3 && key.starts_with("PYTHON");
-    const bool node = spec.runtime == Runtime::nodejs && key == "NODE_OPTIONS";
-    if (key.starts_with("LD_") || python || node) return &key;
-  }
-  return nullptr;
-}
-
 std::string fresh_start_reason(const FunctionSpec& spec) {
   if (spec.runtime >= Runtime::native) return {};
-  if (const std::string* variable = start_variable(spec))
-    return fmt::format("its environment has {}, which counts only when a process starts",
-                       *variable);
   if (spec.tmp_bytes != Isolation{}.tmp_bytes)
     return fmt::format("its /tmp has a size of its own ({} MB)", spec.tmp_bytes >> 20);
   const bool known = std::find(kMemoryClasses.begin(), kMemoryClasses.end(), spec.memory_bytes) !=
@@ -58,8 +46,7 @@ std::string fresh_start_reason(const FunctionSpec& spec) {
 }
 
 std::optional<PoolKey> pool_key(const FunctionSpec& spec) {
-  if (spec.runtime >= Runtime::native || spec.tmp_bytes != Isolation{}.tmp_bytes ||
-      start_variable(spec) != nullptr)
+  if (spec.runtime >= Runtime::native || spec.tmp_bytes != Isolation{}.tmp_bytes)
     return std::nullopt;
   PoolKey key{.runtime = spec.runtime, .network = spec.network};
   if (spec.runtime == Runtime::python3) return key;
@@ -72,7 +59,6 @@ std::optional<PoolKey> pool_key(const FunctionSpec& spec) {
 bool same_start(const FunctionSpec& started, const FunctionSpec& spec) {
   if (started.runtime != spec.runtime || spec.runtime >= Runtime::native) return false;
   if (started.network != spec.network || started.tmp_bytes != spec.tmp_bytes) return false;
-  if (start_variable(started) != nullptr || start_variable(spec) != nullptr) return false;
   return spec.runtime == Runtime::python3 || started.memory_bytes == spec.memory_bytes;
 }
 

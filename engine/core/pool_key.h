@@ -38,9 +38,6 @@ struct PoolKey {
 std::optional<PoolKey> pool_key(const FunctionSpec& spec);
 // Why a function of python3 or nodejs fits no pool, for people; empty when it fits one.
 std::string fresh_start_reason(const FunctionSpec& spec);
-// A variable that an interpreter or the loader reads only when it starts: LD_*, PYTHON*,
-// NODE_OPTIONS; nullptr when the environment has none.
-const std::string* start_variable(const FunctionSpec& spec);
 // Can a process that was started for `started`, and has no code yet, load `spec` instead?
 bool same_start(const FunctionSpec& started, const FunctionSpec& spec);
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/histogram.h"
@@ -10,6 +11,7 @@
 #include "base/timer_wheel.h"
 #include "core/estimate.h"
 #include "core/function_spec.h"
+#include "core/keep_alive.h"
 #include "core/ports.h"
 
 namespace hearth {
@@ -140,7 +142,12 @@ struct Function {
   bool scaling =
       false;  // `scale_timer` looks at the queue soon; else it waits to restore workers_min
   FunctionStats stats;
+  // With keep_alive.policy: histogram only.
+  std::unique_ptr<IdleHistogram> idle_times;
+  MonotonicTime idle_since{};  // the end of the last call, while none runs or waits
+  Timer prewarm_timer;
   WorkerPool* pool = nullptr;
+  void on_prewarm_timer();
   void on_scale_timer();
 };
 

@@ -270,7 +270,7 @@ void WorkerPool::on_ready(Worker& worker, uint32_t init_us) {
   ++function.ready;
   function.failure = StartFailure{};
   set_state(worker, Worker::State::ready);
-  arm(worker, freezes(worker) ? limits_.freeze_after : nanoseconds(limits_.idle_timeout));
+  arm(worker, first_look(worker));
   watch_age_and_memory(worker);
   function.idle.push_front(worker);
   owner_.on_worker_has_room(worker);

@@ -49,7 +49,10 @@ struct PoolStats {
   uint64_t memory_charged = 0;
   uint64_t freezes = 0;
   uint64_t thaws = 0;
-  uint32_t frozen = 0;  // now
+  uint32_t frozen = 0;         // now
+  uint64_t boot_timeouts = 0;  // limits.boot_timeout passed
+  uint64_t init_timeouts = 0;  // limits.init_timeout passed
+  uint64_t prewarms = 0;       // workers started since a call was expected
   std::array<uint64_t, kRecycleReasonCount> recycled{};
 };
 
@@ -65,6 +68,12 @@ class WorkerPool {
   // How many generic workers of a runtime's standard key are kept parked at least; 0 until set.
   // Starts what is missing.
   void set_parked_target(Runtime runtime, uint32_t count);
+
+  // How long idle workers stay; fixed until set. Before the first function.
+  void set_keep_alive(KeepAlivePolicy policy) { keep_alive_ = policy; }
+  KeepAlivePolicy keep_alive() const { return keep_alive_; }
+  // A call has come for a function that has an idle histogram.
+  void note_arrival(Function& function);
 
   // A call waits and no worker has room: starts one if none is on its way, else looks again every
   // kScaleInterval.
@@ -152,6 +161,11 @@ class WorkerPool {
   void start_failed(Function& function, Code code, std::string payload, std::string detail);
   void worker_timer(Worker& worker);
   void idle_timer(Worker& worker);
+  nanoseconds first_look(const Worker& worker) const;
+  bool idle_as_a_whole(const Function& function) const;
+  nanoseconds stay(const Worker& worker, MonotonicTime now);
+  void leave_until_prewarm(Function& function);
+  void prewarm(Function& function);
   bool freezes(const Worker& worker) const;
   void freeze(Worker& worker);
   void watch_age_and_memory(const Worker& worker);
@@ -177,6 +191,7 @@ class WorkerPool {
   std::array<uint32_t, kRuntimeCount> boot_failures_{};
   std::array<MonotonicTime, kRuntimeCount> boot_retry_{};
   Timer replenish_timer_;
+  KeepAlivePolicy keep_alive_ = KeepAlivePolicy::fixed;
   Timer demand_timer_;
   Timer patrol_timer_;
   uint32_t patrol_from_ = 0;   // the slot at which the next round of memory figures begins

@@ -47,6 +47,7 @@ void WorkerPool::settle(Worker& worker) {
     if (worker.calls.empty() && !static_cast<ListLink<InIdle>&>(worker).linked()) {
       worker.since = clock_.now();
       worker.function->idle.push_front(worker);
+      if (worker.function->idle_times) worker.function->idle_since = worker.since;
     }
     return;
   }
@@ -162,10 +163,12 @@ void WorkerPool::worker_timer(Worker& worker) {
         link_.kill(worker.id);
         arm(worker, kBackstop);
       } else if (worker.state == Worker::State::booting) {
+        ++stats_.boot_timeouts;
         kill(worker, Code::worker_start_failed,
              fmt::format("the runtime did not start within {} ms (limits.boot_timeout)",
                          limits_.boot_timeout.count()));
       } else {
+        ++stats_.init_timeouts;
         kill(worker, Code::init_timeout,
              fmt::format("the function's code did not load within {} ms (limits.init_timeout)",
                          limits_.init_timeout.count()));

@@ -1,4 +1,4 @@
-// What ready workers do between calls: idle, stand still, grow old. The third part of WorkerPool;
+// What ready workers do between calls: stand still, grow old. The third part of WorkerPool;
 // the table is in design/0009-warm-workers.md.
 #include <algorithm>
 
@@ -16,34 +16,6 @@ constexpr std::array<std::string_view, kRecycleReasonCount> kReasonNames = {"cal
 
 std::string_view recycle_reason_name(RecycleReason reason) {
   return kReasonNames[static_cast<size_t>(reason)];
-}
-
-// One timer serves three ends: has the oldest call held up others for too long, has the worker been
-// idle for long enough to stand still, and for long enough to go? No call arms it.
-void WorkerPool::idle_timer(Worker& worker) {
-  const MonotonicTime now = clock_.now();
-  const uint32_t per_worker = worker.spec->concurrency.per_worker;
-  if (worker.calls.size() > per_worker) {
-    if (now - worker.head_since >= stall_time(*worker.function)) owner_.on_worker_stalled(worker);
-    arm(worker, stall_time(*worker.function));
-    return;
-  }
-  worker.stall_watch = false;
-  const nanoseconds idle_for = worker.calls.empty() ? now - worker.since : nanoseconds(0);
-  if (idle_for >= limits_.idle_timeout &&
-      worker.function->ready > worker.function->spec->concurrency.workers_min) {
-    stop(worker);
-    return;
-  }
-  if (freezes(worker) && !worker.frozen) {
-    if (idle_for < limits_.freeze_after) {
-      arm(worker, limits_.freeze_after - idle_for);
-      return;
-    }
-    freeze(worker);
-  }
-  arm(worker, idle_for < limits_.idle_timeout ? limits_.idle_timeout - idle_for
-                                              : nanoseconds(limits_.idle_timeout));
 }
 
 // ---- standing still
@@ -67,7 +39,7 @@ void WorkerPool::thaw(Worker& worker) {
   ++stats_.thaws;
   --stats_.frozen;
   link_.thaw(worker.id);
-  arm(worker, limits_.freeze_after);
+  arm(worker, first_look(worker));
 }
 
 // ---- growing old

@@ -42,6 +42,7 @@ Simulator::Simulator(const RunOptions& options)
   core_ = std::make_unique<Dispatcher>(processes_, timers_, clock_, buffers_, limits_);
   core_->test_faults().forget_calls_of_lost_worker = options.forget_calls_of_lost_worker;
   processes_.set_engine(*core_);
+  if (random_.chance(400)) core_->pool().set_keep_alive(KeepAlivePolicy::histogram);
   choose_faults();
   functions_.resize(kFunctions);
   for (uint32_t i = 0; i < kFunctions; ++i) {
