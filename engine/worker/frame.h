@@ -18,6 +18,7 @@ enum class FrameType : uint8_t {
   ping = 0x06,
   credit = 0x07,
   stop = 0x08,
+  fork = 0x09,
   hello = 0x81,
   ready = 0x82,
   init_error = 0x83,
@@ -26,6 +27,8 @@ enum class FrameType : uint8_t {
   pong = 0x86,
   handback = 0x87,
   log = 0x88,
+  zygote = 0x89,
+  forked = 0x8a,
 };
 
 inline constexpr uint8_t kFlagMore = 1;
