@@ -22,6 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // What passed must be within its bounds.
   if (request.slot >= config.slots_max) abort();
   if (request.type == MessageType::kKill) return 0;
+  if (request.zygote_slot >= config.slots_max) abort();
   if (request.memory_bytes == 0 || request.memory_bytes > config.memory_max) abort();
   if (request.has_code && strlen(request.code) != kSha256Hex) abort();
   if (request.entry[0] != '\0' && !entry_is_plain(request.entry)) abort();

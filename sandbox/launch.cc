@@ -163,7 +163,8 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
   // Without a uid or a user namespace of its own, a worker is counted together with all that its
   // user runs.
   const bool own_count = mode == Mode::kUser || l.uid != 0;
-  const uint32_t nproc = mode == Mode::kOff ? 0 : own_count ? config.nproc : kSharedNproc;
+  const uint32_t own_nproc = l.family ? config.nproc * kFamilyMembersMax : config.nproc;
+  const uint32_t nproc = mode == Mode::kOff ? 0 : own_count ? own_nproc : kSharedNproc;
   must(l, set_limits({.data_bytes = l.memory_bytes + headroom,
                       .file_bytes = file_bytes,
                       .nofile = config.nofile,
@@ -206,6 +207,12 @@ void reap(const Launch& l, pid_t worker) {
     // wait4 itself, not waitpid: the call that the policy names.
     const pid_t pid = static_cast<pid_t>(syscall(SYS_wait4, -1, &status, WNOHANG, nullptr));
     if (pid <= 0) return;
+    if (l.family) {
+      // If the pipe is full the spawner will see by itself that a worker has gone.
+      const ProcessEnd end{pid, status};
+      [[maybe_unused]] const ssize_t n = write(l.status, &end, sizeof end);
+      continue;
+    }
     if (pid != worker) continue;
     if (!has_namespaces(l.config->mode)) kill_all_below();
     [[maybe_unused]] const ssize_t n = write(l.status, &status, sizeof status);

@@ -59,6 +59,8 @@ Failure check_spawn(const SpawnRequest& spawn, const SpawnerConfig& config, Requ
   if (spawn.runtime >= config.runtimes_count) return {"no such runtime", EINVAL};
   request.runtime = spawn.runtime;
   if (!take_memory(spawn.memory_bytes, config, request)) return {"memory out of bounds", EINVAL};
+  if (spawn.family > 1) return {"family is neither 0 nor 1", EINVAL};
+  request.family = spawn.family != 0;
   request.has_code = !all_zero(spawn.code, sizeof spawn.code);
   if (request.has_code && !take_hash(spawn.code, request.code)) return {"not a code hash", EINVAL};
   if (!terminated(spawn.entry)) return {"the entry is not terminated", EINVAL};
@@ -69,6 +71,14 @@ Failure check_spawn(const SpawnRequest& spawn, const SpawnerConfig& config, Requ
   if (!request.has_code) return {"a runtime without interpreter needs code from the start", EINVAL};
   return entry_is_plain(request.entry) ? Failure{}
                                        : Failure{"the entry is not a plain relative path", EINVAL};
+}
+
+Failure check_fork(const ForkRequest& fork, const SpawnerConfig& config, Request& request) {
+  if (!take_memory(fork.memory_bytes, config, request)) return {"memory out of bounds", EINVAL};
+  if (fork.zygote_slot >= config.slots_max) return {"no such zygote slot", EINVAL};
+  request.zygote_slot = fork.zygote_slot;
+  request.zygote_generation = fork.zygote_generation;
+  return {};
 }
 
 // The message as a T, if it has exactly its size.
@@ -138,6 +148,7 @@ Check check_request(std::span<const std::byte> message, const SpawnerConfig& con
     SpawnRequest spawn;
     AssignRequest assign;
     KillRequest kill;
+    ForkRequest fork;
   } body;
   why = {};
   switch (header.type) {
@@ -158,6 +169,11 @@ Check check_request(std::span<const std::byte> message, const SpawnerConfig& con
     case MessageType::kKill:
       if (!take(message, body.kill)) return Check::kDrop;
       take_ids(body.kill, request);
+      break;
+    case MessageType::kFork:
+      if (!take(message, body.fork)) return Check::kDrop;
+      take_ids(body.fork, request);
+      why = check_fork(body.fork, config, request);
       break;
     default:
       return Check::kDrop;

@@ -35,7 +35,7 @@ bool Spawner::send_front() {
   ExitedMessage exited{};
   iovec data{};
   if (out.type == MessageType::kExited) {
-    exited = {{kSpawnerMagic, out.type}, out.slot, out.generation, out.wait_status, out.killed, 0};
+    exited = {{kSpawnerMagic, out.type}, out.slot, out.generation, out.wait_status, out.killed, 0, out.with_family};
     data = {&exited, sizeof exited};
   } else {
     answer.header = {kSpawnerMagic, out.type};
@@ -49,17 +49,19 @@ bool Spawner::send_front() {
   msghdr message{};
   message.msg_iov = &data;
   message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kSpawnFds)] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kForkFds)] = {};
   if (out.fds[0].valid()) {
+    const size_t count =
+        out.type == MessageType::kForkEnds ? size_t{kForkFds} : size_t{kSpawnFds};
     message.msg_control = control;
-    message.msg_controllen = sizeof control;
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int) * kSpawnFds);
-    int fds[kSpawnFds];
-    for (int i = 0; i < kSpawnFds; ++i) fds[i] = out.fds[i].get();
-    memcpy(CMSG_DATA(header), fds, sizeof fds);
+    header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+    int fds[kForkFds];
+    for (size_t i = 0; i < count; ++i) fds[i] = out.fds[i].get();
+    memcpy(CMSG_DATA(header), fds, sizeof(int) * count);
   }
   if (sendmsg(control_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
   if (errno == EINTR) return false;
