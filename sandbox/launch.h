@@ -31,7 +31,7 @@ struct Launch {
   const sock_fprog* filter;     // of the worker; null in mode off
   const sock_fprog* init_filter;
   uint32_t uid;  // of the sandbox; 0 = the caller's
-  uint64_t memory_bytes;
+  uint64_t memory_bytes, tmp_bytes;
   const char* code;       // 64 hex digits, or null
   const char* entry;      // for a runtime without path
   int channel, out, err;  // the worker's ends

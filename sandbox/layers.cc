@@ -63,6 +63,10 @@ void describe_layers(Mode mode, bool as_root,
   for (const Layer layer : {Layer::kNoCapabilities, Layer::kNoNewPrivs, Layer::kSeccomp})
     set(layer, confined, "mode off: no confinement at all");
   set(Layer::kRlimits, true, "");
+  for (const Layer layer :
+       {Layer::kLandlock, Layer::kCgroupMemory, Layer::kCgroupCpu, Layer::kCgroupPids,
+        Layer::kCgroupIo, Layer::kFreezer, Layer::kNotDumpable})
+    set(layer, false, "not used by this version");
 }
 
 }  // namespace hearth::sandbox

@@ -100,7 +100,7 @@ void fill_config(SpawnerConfig& config, Mode mode) {
   config.uid_base = 0x70000000;
   config.slots_max = 1;
   config.memory_max = 128u << 20;
-  config.tmp_bytes = 1 << 20;
+  config.tmp_bytes = config.tmp_max = 1 << 20;
   config.nofile = 64;
   config.nproc = 16;
   copy_text(config.code_dir, "/usr");

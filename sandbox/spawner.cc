@@ -110,6 +110,7 @@ void Spawner::on_request(const Request& request) {
   if (request.type == MessageType::kSpawn) return spawn(request);
   if (request.type == MessageType::kAssign) return assign(request);
   if (request.type == MessageType::kFork) return fork_worker(request);
+  if (request.type != MessageType::kKill) return;
   Slot& slot = slots_[request.slot];
   if (slot.state != State::kFree && slot.generation == request.generation) {
     slot.killed = true;
@@ -174,6 +175,8 @@ Failure Spawner::open_ends(Slot& slot, UniqueFd (&there)[kForkFds]) {
 Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
   int ends[2];
   UniqueFd there[kForkFds], status;
+  if (request.network != Network::kNone)
+    return {"this network mode is not available here", EOPNOTSUPP};
   if (slot.uid_index == kNone) return {"no uid is free", EAGAIN};
   if (Failure f = open_ends(slot, there)) return f;
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return Failure::at("make the status pipe");
@@ -185,6 +188,7 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
                     filters_.of_init(),
                     uid_of(slot.uid_index),
                     request.memory_bytes,
+                    request.tmp_bytes,
                     request.has_code ? request.code : nullptr,
                     request.entry,
                     there[kFdFarChannel].get(),

@@ -143,7 +143,7 @@ class Spawner {
   size_t outgoing_first_ = 0, outgoing_count_ = 0, outgoing_max_ = 0;
   std::unique_ptr<Family[]> families_;
   uint32_t starting_ = 0, ending_ = 0;
-  uint32_t untold_ = 0;  // running slots whose process is gone, and init has not told its status
+  uint32_t untold_ = 0;   // running slots whose process is gone, and init has not told its status
   uint64_t dropped_ = 0;  // messages that made no sense
   bool as_root_ = false;
   bool wants_write_ = false;

@@ -100,8 +100,8 @@ Failure Spawner::open_fork(Slot& slot, const Slot& zygote, const Request& reques
   return {};
 }
 
-// One report, whose pid is the kernel's word. Descriptors that ride along are not taken: there is no
-// room for them.
+// One report, whose pid is the kernel's word. Descriptors that ride along are not taken: there is
+// no room for them.
 Failure Spawner::read_fork_report(Slot& slot) {
   Report report{};
   iovec data{&report, sizeof report};
@@ -126,9 +126,9 @@ Failure Spawner::read_fork_report(Slot& slot) {
   return know_process(slot);
 }
 
-// Takes hold of slot.worker, which is only a number so far. A child of this sandbox's init is in this
-// sandbox, is none of the host's processes and will be reaped by init; and no other slot's, if its
-// pid is not.
+// Takes hold of slot.worker, which is only a number so far. A child of this sandbox's init is in
+// this sandbox, is none of the host's processes and will be reaped by init; and no other slot's, if
+// its pid is not.
 Failure Spawner::know_process(Slot& slot) {
   const pid_t pid = slot.worker;
   slot.worker = 0;

@@ -21,12 +21,18 @@ inline constexpr uint32_t kFamilyMembersMax = 64;  // workers of one zygote at a
 
 enum class Mode : uint8_t { kOff = 0, kDegraded = 1, kUser = 2, kStrict = 3 };
 
+// What a sandbox can reach. kNone: its own loopback. kHost: what the engine can, only if
+// SpawnerConfig::allow_host_network permits.
+enum class Network : uint8_t { kNone = 0, kEgress = 1, kHost = 2 };
+
 enum class MessageType : uint32_t {
   // engine -> spawner
   kConfig = 1,  // the first message, once
   kSpawn = 2,
   kAssign = 3,
   kKill = 4,
+  kFreeze = 5,
+  kThaw = 6,
   kFork = 7,
   // spawner -> engine
   kReady = 101,     // answer to kConfig: the modes and layers in force, or why not
@@ -40,13 +46,16 @@ enum class MessageType : uint32_t {
 // comes (ECANCELED: a kKill came before the worker was ready). Without one, exactly one kExited of
 // the same generation follows, after which the slot is free. kKill and kAssign of another
 // generation: kKill is ignored, kAssign is answered with ESTALE; a second kAssign with EALREADY.
+// kFreeze stops every process of the sandbox where it stands, kThaw lets it go on; neither has an
+// answer, and both are ignored for another generation and where there is no freezer. kAssign thaws,
+// and a kill takes effect on a frozen sandbox too.
 // Closing the control socket or the lifeline ends the spawner and all sandboxes.
 //
 // A slot that was spawned with `family` holds a zygote, and kFork makes further workers in its
 // sandbox: kFork -> kForkEnds -> kSpawned without descriptors, or kSpawned with an error at once or
 // later. From there on the slot of a forked worker lives like any other; its kExited means that its
-// process is gone, and that of the sandbox's last worker that all of the sandbox is. ESTALE: there is
-// no such zygote (any more); EAGAIN: it has kFamilyMembersMax workers. A kKill takes the whole
+// process is gone, and that of the sandbox's last worker that all of the sandbox is. ESTALE: there
+// is no such zygote (any more); EAGAIN: it has kFamilyMembersMax workers. A kKill takes the whole
 // sandbox: nothing there tells whose process is whose (ExitedMessage::with_family).
 
 // Descriptors that ride on a successful kSpawned, in this order.
@@ -56,13 +65,7 @@ enum SpawnFd : int { kFdChannel = 0, kFdStdout = 1, kFdStderr = 2, kSpawnFds = 3
 
 // Descriptors that ride on kForkEnds: those of SpawnFd, and then the far ends, which the engine
 // passes to the zygote in this order (FORK in runtimes/protocol.md).
-enum ForkFd : int {
-  kFdFarChannel = kSpawnFds,
-  kFdFarStdout,
-  kFdFarStderr,
-  kFdFarReport,
-  kForkFds
-};
+enum ForkFd : int { kFdFarChannel = kSpawnFds, kFdFarStdout, kFdFarStderr, kFdFarReport, kForkFds };
 
 struct Header {
   uint32_t magic;
@@ -84,15 +87,17 @@ struct RuntimeEntry {
 
 struct SpawnerConfig {
   Header header;
-  Mode mode;  // to be in force; if it can't be met, kReady carries an error
-  uint8_t reserved[3];
+  Mode mode;                   // to be in force; if it can't be met, kReady carries an error
+  uint8_t allow_host_network;  // 0 or 1
+  uint8_t reserved[2];
   uint32_t uid_base;  // strict, and degraded as root: slot n runs as uid and gid
   // uid_base + n; user mode as root: all run as uid_base outside of their user namespaces
 
   uint32_t slots_max;   // <= kSlotsMax
   uint32_t engine_uid;  // 0 = unchanged. Not used for workers; the uid that the engine will drop to
   uint64_t memory_max;  // ceiling of a worker's memory in bytes
-  uint64_t tmp_bytes;   // size of each sandbox's /tmp
+  uint64_t tmp_bytes;   // size of a sandbox's /tmp that asks for none
+  uint64_t tmp_max;     // ceiling of what one may ask for
   uint32_t nofile;      // RLIMIT_NOFILE of a worker
   uint32_t nproc;       // processes and threads of a sandbox, its init included
   char code_dir[kPathMax];  // the code store: code_dir/<sha256>/ is a function's folder, mounted
@@ -119,6 +124,13 @@ enum class Layer : uint8_t {
   kSeccomp,
   kRlimits,
   kCodeReadOnly,
+  kLandlock,
+  kCgroupMemory,
+  kCgroupCpu,
+  kCgroupPids,
+  kCgroupIo,
+  kFreezer,
+  kNotDumpable,  // engine, spawner and init can't be looked into by processes of their uid
   kLayersCount
 };
 struct LayerState {
@@ -137,12 +149,15 @@ struct ReadyMessage {
 struct SpawnRequest {
   Header header;
   uint32_t slot, generation;
-  uint32_t runtime;       // index into SpawnerConfig::runtimes
-  uint64_t memory_bytes;  // 0 = the ceiling; the limit of the address space that counts as data
-                          // (see sandbox/README.md)
+  uint32_t runtime;     // index into SpawnerConfig::runtimes
+  uint32_t cpu_millis;  // thousandths of one CPU; 0 = no quota
+  uint8_t network;      // enum Network
+  uint8_t reserved[7];
+  uint64_t memory_bytes;  // 0 = the ceiling (see sandbox/README.md)
+  uint64_t tmp_bytes;     // size of /tmp; 0 = SpawnerConfig::tmp_bytes
   char code[kSha256Hex];  // all zero = none yet (kAssign brings it)
   char entry[kEntryMax +
-             1];  // for a runtime without path: the executable, relative to the code folder
+             1];   // for a runtime without path: the executable, relative to the code folder
   uint8_t family;  // 1 = a zygote: its init stays for the workers that will be forked from it
 };
 
@@ -151,19 +166,23 @@ struct ForkRequest {
   uint32_t slot, generation;
   uint32_t zygote_slot, zygote_generation;
   uint64_t memory_bytes;  // 0 = the ceiling; of the worker's cgroup, where there is one
+  uint32_t cpu_millis;
 };
 
 struct AssignRequest {
   Header header;
   uint32_t slot, generation;
+  uint32_t cpu_millis;
+  uint32_t reserved;
   uint64_t memory_bytes;
   char code[kSha256Hex];
 };
 
-struct KillRequest {
+struct SlotRequest {  // kKill, kFreeze, kThaw
   Header header;
   uint32_t slot, generation;
 };
+using KillRequest = SlotRequest;
 
 struct Answer {  // kSpawned and kAssigned
   Header header;
@@ -180,8 +199,10 @@ struct ExitedMessage {
   uint32_t slot, generation;
   int32_t wait_status;        // of the worker process, as waitpid gives it
   uint8_t killed_by_request;  // 1 = a kKill came before
-  uint8_t oom;  // 1 = the kernel says that memory ran out; without cgroups always 0: the runtime
-                // sees a failed allocation
+  uint8_t oom;  // 1 = the kernel killed the worker because memory ran out; without cgroups always
+                // 0: the runtime sees a failed allocation
+  uint8_t oom_child;    // 1 = it killed another process of the sandbox for that
+  uint8_t pids_hit;     // 1 = the limit of processes refused a fork
   uint8_t with_family;  // 1 = it had to go because another worker of its zygote was killed
 };
 

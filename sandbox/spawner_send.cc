@@ -35,7 +35,15 @@ bool Spawner::send_front() {
   ExitedMessage exited{};
   iovec data{};
   if (out.type == MessageType::kExited) {
-    exited = {{kSpawnerMagic, out.type}, out.slot, out.generation, out.wait_status, out.killed, 0, out.with_family};
+    exited = {{kSpawnerMagic, out.type},
+              out.slot,
+              out.generation,
+              out.wait_status,
+              out.killed,
+              0,
+              0,
+              0,
+              out.with_family};
     data = {&exited, sizeof exited};
   } else {
     answer.header = {kSpawnerMagic, out.type};
@@ -51,8 +59,7 @@ bool Spawner::send_front() {
   message.msg_iovlen = 1;
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kForkFds)] = {};
   if (out.fds[0].valid()) {
-    const size_t count =
-        out.type == MessageType::kForkEnds ? size_t{kForkFds} : size_t{kSpawnFds};
+    const size_t count = out.type == MessageType::kForkEnds ? size_t{kForkFds} : size_t{kSpawnFds};
     message.msg_control = control;
     message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
     cmsghdr* header = CMSG_FIRSTHDR(&message);

@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kTrialTimeoutMs = 10'000;
 constexpr rlim_t kFdsPerSlot = 11;  // report, status, mount namespace, pidfd, kForkFds
-constexpr rlim_t kFdsFixed = 64;   // and what one launch needs for a moment
+constexpr rlim_t kFdsFixed = 64;    // and what one launch needs for a moment
 
 bool may_choose_uids() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -196,6 +196,7 @@ Failure Spawner::run_trial() {
                      filters_.of_init(),
                      uid_of(0),
                      config_.memory_max,
+                     config_.tmp_bytes,
                      nullptr,
                      "",
                      null,

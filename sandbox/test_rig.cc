@@ -74,6 +74,7 @@ Rig::Rig(Mode mode, uint32_t slots) {
   config.slots_max = slots;
   config.memory_max = 256u << 20;
   config.tmp_bytes = 8u << 20;
+  config.tmp_max = 64u << 20;
   config.nofile = 256;
   config.nproc = 64;
   namespace fs = std::filesystem;
@@ -264,8 +265,13 @@ TestWorker Rig::spawn_zygote(uint32_t slot, uint32_t runtime) {
 }
 
 TestWorker Rig::fork(const TestWorker& zygote, uint32_t slot, const std::string& command) {
-  ForkRequest request{{kSpawnerMagic, MessageType::kFork}, slot,
-                      ++generation_, zygote.slot, zygote.generation, 0};
+  ForkRequest request{{kSpawnerMagic, MessageType::kFork},
+                      slot,
+                      ++generation_,
+                      zygote.slot,
+                      zygote.generation,
+                      0,
+                      0};
   send_raw(&request, sizeof request);
   std::vector<UniqueFd> fds;
   const Answer answer = wait_answer(fds);

@@ -68,7 +68,7 @@ class Rig {
   // it is waited for by forked().
   TestWorker fork(const TestWorker& zygote, uint32_t slot, const std::string& command);
   void forked(TestWorker& worker);  // takes the spawner's word into pid, error, detail
-  ExitedMessage wait_exit();  // generation 0xffffffff: none came
+  ExitedMessage wait_exit();        // generation 0xffffffff: none came
   void send_raw(const void* bytes, size_t size);
   // The next message other than kExited, which are kept for wait_exit().
   Answer wait_answer(UniqueFd (&fds)[kSpawnFds]);
