@@ -58,12 +58,17 @@ Workers::Process* Workers::find(WorkerId id) const {
 
 // ---- WorkerLink
 
-void Workers::start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) {
+Workers::Process* Workers::add(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) {
   auto process = std::make_unique<Process>(*this, worker, limits_);
   process->runtime = runtime;
   process->spec = spec;
   HEARTH_ASSERT(processes_[worker.slot] == nullptr);
   processes_[worker.slot] = std::move(process);
+  return processes_[worker.slot].get();
+}
+
+void Workers::start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) {
+  add(worker, runtime, spec);
   const bool native = runtime == Runtime::native;
   launcher_.spawn(worker, static_cast<uint32_t>(runtime),
                   {.memory_bytes = spec != nullptr              ? spec->memory_bytes
@@ -86,7 +91,8 @@ void Workers::bind(WorkerId worker, const FunctionSpecPtr& spec) {
 }
 
 void Workers::send_init(Process& process) {
-  const std::string json = init_json(*process.spec, process.root, limits_);
+  const std::string json =
+      init_json(*process.spec, process.root, limits_, process.role == Process::Role::zygote);
   process.channel.send_control(FrameType::init, {}, 0, json);
 }
 
@@ -179,10 +185,12 @@ void Workers::on_spawned(Spawned&& spawned) {
   }
   process->pid = spawned.pid;
   process->root = spawned.detail.empty() ? "/var/task" : spawned.detail;
-  if (Status opened = process->channel.open(std::move(spawned.channel)); !opened)
+  const bool forked = process->role == Process::Role::forked;
+  UniqueFd& channel = forked ? process->ends.channel : spawned.channel;
+  if (Status opened = process->channel.open(std::move(channel)); !opened)
     violation(*process, opened.error().detail);
-  open_pipe(*process, process->out, std::move(spawned.out));
-  open_pipe(*process, process->err, std::move(spawned.err));
+  open_pipe(*process, process->out, std::move(forked ? process->ends.out : spawned.out));
+  open_pipe(*process, process->err, std::move(forked ? process->ends.err : spawned.err));
 }
 
 void Workers::on_assigned(WorkerId worker, int error, std::string_view detail) {
@@ -214,6 +222,8 @@ void Workers::on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) {
   exit.wait_status = status;
   exit.killed_by_engine = exited.killed_by_request != 0;
   exit.out_of_memory = exited.oom != 0;
+  if (exited.with_family != 0)
+    exit.detail = "another worker of its zygote was killed, and without cgroups all of them are";
   gone(*process, exit);
 }
 
