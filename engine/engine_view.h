@@ -48,6 +48,7 @@ class EngineStatus final : public api::EngineView {
  private:
   void append_functions(MetricsText& out);
   void append_pool(MetricsText& out);
+  void append_zygotes(MetricsText& out);
   void append_sandbox(MetricsText& out);
   Sources s_;
 };

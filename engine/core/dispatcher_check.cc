@@ -54,6 +54,11 @@ void WorkerPool::check_invariants() {
     const bool idle = static_cast<ListLink<InIdle>&>(worker).linked();
     HEARTH_ASSERT(parked == (worker.state == Worker::State::parked));
     if (idle) HEARTH_ASSERT(worker.state == Worker::State::ready && worker.calls.empty());
+    if (worker.mould) {
+      HEARTH_ASSERT(worker.calls.empty() && worker.function == nullptr);
+      if (worker.mould_of != nullptr) HEARTH_ASSERT(worker.mould_of->zygote.worker() == id);
+      HEARTH_ASSERT(worker.state != Worker::State::mould || worker.mould_of != nullptr);
+    }
     if (worker.state == Worker::State::ready && worker.counted && worker.calls.empty())
       HEARTH_ASSERT(idle);
     if (worker.state != Worker::State::parked)

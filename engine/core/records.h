@@ -11,6 +11,7 @@
 #include "core/estimate.h"
 #include "core/function_spec.h"
 #include "core/ports.h"
+#include "core/zygote.h"
 
 namespace hearth {
 
@@ -61,6 +62,7 @@ struct Worker : ListLink<InMembers>, ListLink<InIdle>, ListLink<InParked> {
     parked,    // generic, without function
     loading,   // bind() was asked for; no READY yet
     ready,     // takes calls
+    mould,     // a zygote that can be forked
     retiring,  // takes no new calls; leaves when those that it has are over
     leaving    // stop() or kill() was asked for; waits for its exit
   };
@@ -77,6 +79,9 @@ struct Worker : ListLink<InMembers>, ListLink<InIdle>, ListLink<InParked> {
   bool ping_pending = false;
   bool killed = false;
   bool counted = false;               // in function->live
+  bool mould = false;                 // is to be a zygote, or is one: gets no calls
+  Function* mould_of = nullptr;       // of a zygote that its function still wants
+  WorkerId forked_from;               // the zygote
   bool stall_watch = false;           // `timer` watches for a head that holds up others
   Code end_code = Code::worker_lost;  // what its calls end with when it is killed by us
   std::string end_detail;
@@ -135,8 +140,11 @@ struct Function {
   bool scaling =
       false;  // `scale_timer` looks at the queue soon; else it waits to restore workers_min
   FunctionStats stats;
+  ZygotePlan zygote;
+  Timer zygote_timer;
   WorkerPool* pool = nullptr;
   void on_scale_timer();
+  void on_zygote_timer();
 };
 
 }  // namespace hearth

@@ -38,6 +38,12 @@ struct PoolStats {
   uint64_t pool_hits = 0;  // a parked worker was there when a function needed one
   uint64_t pool_misses = 0;
   uint64_t memory_charged = 0;
+  uint64_t zygote_starts = 0;
+  uint64_t zygote_forks = 0;
+  uint64_t zygote_fork_failures = 0;
+  uint64_t zygote_failures = 0;   // zygotes that died, or broke the protocol
+  uint64_t zygote_refusals = 0;   // revisions whose code can't be forked
+  uint64_t zygote_evictions = 0;  // made way for workers
 };
 
 inline constexpr uint64_t kParkedCharge =
@@ -63,6 +69,8 @@ class WorkerPool {
   void on_ready(Worker& worker, uint32_t init_us);
   void on_init_failed(Worker& worker, std::string_view error_json);
   void on_pong(Worker& worker, uint16_t sequence);
+  void on_zygote_ready(Worker& worker, uint32_t init_us);
+  void on_zygote_refused(Worker& worker);
   // Removes the worker. Its calls must be gone. May start others (workers_min, waiting calls).
   // `code` and `detail`: what a call would have ended with; a start that failed is answered with
   // them.
@@ -93,6 +101,7 @@ class WorkerPool {
   uint32_t parked(Runtime runtime) const {
     return static_cast<uint32_t>(parked_[index(runtime)].size());
   }
+  uint32_t zygotes();  // that can be forked
   template <class F>
   void each(F&& f) {
     workers_.each([&](WorkerId, Worker& worker) { f(worker); });
@@ -126,6 +135,17 @@ class WorkerPool {
   nanoseconds stall_time(const Function& function) const;
   void scale(Function& function);
   bool start_one(Function& function);
+  // worker_pool_zygote.cc
+  void consider_zygote(Function& function, nanoseconds init);
+  void start_zygote(Function& function);
+  void bind_zygote(Worker& worker);
+  Worker* ready_zygote(Function& function);
+  bool fork_one(Function& function);
+  void fork_failed(Function& function);
+  void end_zygote(Function& function, ZygotePlan::End end);
+  void release_zygote(Function& function);
+  void zygote_timer(Worker& worker);
+  void on_zygote_exit(Worker& worker);
   void arm(Worker& worker, nanoseconds after);
 
   PoolOwner& owner_;

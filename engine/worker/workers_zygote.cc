@@ -4,9 +4,12 @@
 
 #include <algorithm>
 
+#include "core/zygote.h"
 #include "worker/workers.h"
 
 namespace hearth::worker {
+
+static_assert(kZygoteChildrenMax == sandbox::kFamilyMembersMax);
 
 void Workers::start_zygote(WorkerId zygote, const FunctionSpecPtr& spec) {
   Process* process = add(zygote, spec->runtime, spec);
@@ -62,6 +65,8 @@ bool Workers::on_zygote(Process& process, const Frame& frame) {
     return false;
   }
   if ((frame.header.flags & kFlagError) != 0) {
+    log_.info("worker", "workers of '{}' are not forked: {:.300}", process.spec->name,
+              frame.payload);
     events_->on_zygote_refused(process.id, frame.payload);
     return true;
   }
