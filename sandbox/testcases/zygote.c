@@ -1,7 +1,7 @@
-/* A zygote for tests, honest or not. It reads commands, one line each, on descriptor 3; those that begin
- * with "fork" come with four descriptors: channel, stdout, stderr, report socket (see
- * runtimes/protocol.md). Its children run the same loop on their own channel. Static, so that it needs
- * nothing of the root that it runs in. */
+/* A zygote for tests, honest or not. It reads commands, one line each, on descriptor 3; those that
+ * begin with "fork" come with four descriptors: channel, stdout, stderr, report socket (see
+ * runtimes/protocol.md). Its children run the same loop on their own channel. Static, so that it
+ * needs nothing of the root that it runs in. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -48,7 +48,8 @@ static int read_line(char* line, int* fds) {
   return -1;
 }
 
-/* The report of a child; `size` bytes of it, with `extra` as a descriptor if that is not negative. */
+/* The report of a child; `size` bytes of it, with `extra` as a descriptor if that is not negative.
+ */
 static void report(int fd, unsigned kind, size_t size, int extra) {
   unsigned char bytes[kReportSize] = {0};
   memcpy(bytes, &kind, sizeof kind);
