@@ -32,8 +32,9 @@ json layers_json(const sandbox::ReadyMessage& ready) {
   json layers = json::array();
   for (size_t i = 0; i < kLayerNames.size(); ++i) {
     const sandbox::LayerState& layer = ready.layers[i];
-    json entry = {{"name", kLayerNames[i]}, {"on", layer.on != 0}};
-    if (layer.on == 0)
+    json entry = {
+        {"name", kLayerNames[i]}, {"on", layer.on != 0}, {"state", layer.on != 0 ? "on" : "off"}};
+    if (layer.reason[0] != '\0')
       entry["reason"] = std::string(layer.reason, strnlen(layer.reason, sizeof layer.reason));
     layers.push_back(std::move(entry));
   }

@@ -119,7 +119,8 @@ TEST_CASE("a slot that a zygote has left is not given its family's uid") {
   CHECK(rig.refused(1, "") == "the slot is in use: Device or resource busy");
 }
 
-TEST_CASE("a kill takes the family, and each slot hears of its end once") {
+TEST_CASE(
+    "a kill takes one worker with its group, or the family; each slot hears of its end once") {
   const Mode mode = any_mode();
   CAPTURE(static_cast<int>(mode));
   if (!allowed(mode)) return;
@@ -129,6 +130,19 @@ TEST_CASE("a kill takes the family, and each slot hears of its end once") {
   CHECK(first.line() == "DONE");
   const uint32_t victim = GENERATE(0u, 1u);
   rig.kill(victim == 0 ? rig.zygote : first);
+  if (rig.ready.layers[static_cast<size_t>(Layer::kFreezer)].on != 0) {
+    const ExitedMessage exited = rig.wait_exit();
+    CHECK(exited.slot == victim);
+    CHECK((exited.killed_by_request == 1 && exited.with_family == 0));
+    CHECK(process_ends(victim == 0 ? rig.zygote.pid : first.pid));
+    second.send("orphans 1");
+    CHECK(second.line() == "DONE");
+    const TestWorker next = rig.spawn(victim);  // in the group that the victim has left
+    CHECK(next.error == 0);
+    second.send("exit 4");
+    CHECK(WEXITSTATUS(rig.wait_exit().wait_status) == 4);
+    return;
+  }
   std::set<uint32_t> ended;
   for (int i = 0; i < 3; ++i) {
     const ExitedMessage exited = rig.wait_exit();

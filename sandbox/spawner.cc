@@ -110,15 +110,11 @@ void Spawner::on_request(const Request& request) {
   if (request.type == MessageType::kSpawn) return spawn(request);
   if (request.type == MessageType::kAssign) return assign(request);
   if (request.type == MessageType::kFork) return fork_worker(request);
-  if (request.type != MessageType::kKill) return;
+  if (request.type == MessageType::kKill) on_child();  // what has ended was not killed
   Slot& slot = slots_[request.slot];
-  if (slot.state != State::kFree && slot.generation == request.generation) {
-    slot.killed = true;
-    if (slot.forked && slot.state == State::kStarting && !slot.failure)
-      return fail_fork(slot, "killed before it was ready", ECANCELED);
-    if (slot.family != kNone) families_[slot.family].taken = true;
-    kill_slot_processes(slot);
-  }
+  if (slot.state == State::kFree || slot.generation != request.generation) return;
+  if (request.type == MessageType::kKill) return request_kill(slot);
+  if (slot.state == State::kRunning) freeze(slot, request.type == MessageType::kFreeze);
 }
 
 void Spawner::spawn(const Request& request) {
@@ -174,7 +170,7 @@ Failure Spawner::open_ends(Slot& slot, UniqueFd (&there)[kForkFds]) {
 
 Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
   int ends[2];
-  UniqueFd there[kForkFds], status;
+  UniqueFd there[kForkFds], status, clone_into;
   if (request.network != Network::kNone)
     return {"this network mode is not available here", EOPNOTSUPP};
   if (slot.uid_index == kNone) return {"no uid is free", EAGAIN};
@@ -182,12 +178,22 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return Failure::at("make the status pipe");
   slot.status.reset(ends[0]);
   status.reset(ends[1]);
+  slot.runtime = request.runtime;
+  slot.tmp_bytes = request.tmp_bytes;
+  // The init of a family is in a group of its own: its zygote may be killed and the slot be free.
+  const uint32_t group = request.family ? family_group(free_family()) : request.slot;
+  const CgroupLimits limits = group_limits(request, slot.runtime, slot.tmp_bytes);
+  if (Failure f = cgroups_.prepare(group, limits, clone_into)) return f;
+  slot.before = cgroups_.events(group);
+  slot.limits = limits;
   const Launch plan{&config_,
                     &config_.runtimes[request.runtime],
                     filters_.of_runtime(request.runtime),
                     filters_.of_init(),
                     uid_of(slot.uid_index),
                     request.memory_bytes,
+                    data_limit(request, slot.runtime, slot.tmp_bytes),
+                    nproc_limit(slot.uid_index) * (request.family ? kFamilyMembersMax : 1),
                     request.tmp_bytes,
                     request.has_code ? request.code : nullptr,
                     request.entry,
@@ -197,11 +203,13 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
                     there[kFdFarReport].get(),
                     status.get(),
                     init_lifeline_read_.get(),
+                    facts_.landlock_abi,
+                    clone_into.get(),
                     request.family};
   slot.init = launch(plan);
   slot.worker = 0;
-  slot.runtime = request.runtime;
-  return slot.init < 0 ? Failure::at("clone with new namespaces") : Failure{};
+  if (slot.init < 0) return Failure::at("clone with new namespaces");
+  return start_in_cgroup(group, slot.init, slot.report.get());
 }
 
 void Spawner::real_code_path(const char* code, char (&path)[kDetailMax]) const {
@@ -228,8 +236,10 @@ void Spawner::assign(const Request& request) {
 }
 
 Failure Spawner::bind_code(Slot& slot, const Request& request) {
-  const uint64_t data_bytes =
-      request.memory_bytes + memory_headroom(config_.runtimes[slot.runtime].name);
+  freeze(slot, false);
+  if (Failure f = cgroups_.limit(request.slot, group_limits(request, slot.runtime, slot.tmp_bytes)))
+    return f;
+  const uint64_t data_bytes = data_limit(request, slot.runtime, slot.tmp_bytes);
   if (Failure f = set_memory_limit(slot.worker, data_bytes, uid_of(slot.uid_index))) return f;
   if (has_namespaces(config_.mode)) {
     if (Failure f = mount_code_late(own_mounts_.get(), slot.mounts.get(), request.code)) {
@@ -247,6 +257,7 @@ void Spawner::kill_slot_processes(Slot& slot) {
   if (slot.init <= 0) return;
   if (!has_namespaces(config_.mode)) kill_descendants(slot.init);
   kill(slot.init, SIGKILL);
+  cgroups_.kill(index_of(slot));
 }
 
 bool Spawner::read_report(Slot& slot) {
@@ -296,8 +307,10 @@ void Spawner::on_report(Slot& slot) {
 }
 
 void Spawner::on_started(Slot& slot) {
-  if (slot.zygote)
+  if (slot.zygote) {
     if (Failure f = know_process(slot)) return fail_start(slot, f.step, f.error);
+    if (Failure f = join_own_group(slot)) return fail_start(slot, f.step, f.error);
+  }
   slot.state = State::kRunning;
   slot.deadline_ms = 0;
   --starting_;
@@ -351,6 +364,7 @@ void Spawner::on_init_exit(Slot& slot, int status) {
     slot.wait_status = status;
   slot.init = 0;
   if (has_namespaces(config_.mode)) return finish(slot);
+  cgroups_.kill(index_of(slot));
   slot.state = State::kEnding;
   ++ending_;
 }
@@ -361,6 +375,9 @@ void Spawner::finish(Slot& slot) {
   out.wait_status = slot.wait_status;
   out.killed = slot.killed;
   out.with_family = slot.with_family;
+  if (slot.family != kNone) cgroups_.kill(index_of(slot));  // what it left behind
+  freeze(slot, false);
+  tell_events(slot, out);
   leave_family(slot);
   slot = Slot{};
 }

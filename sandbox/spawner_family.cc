@@ -33,11 +33,16 @@ uint32_t Spawner::free_uid_index(uint32_t preferred) const {
   return kNone;
 }
 
+// There is always one, since each has at least one slot.
+uint32_t Spawner::free_family() const {
+  uint32_t index = 0;
+  while (index + 1 < config_.slots_max && families_[index].slots > 0) ++index;
+  return index;
+}
+
 // The sandbox that was just launched for the slot becomes a family's.
 Failure Spawner::found_family(Slot& slot) {
-  uint32_t index = 0;
-  while (index < config_.slots_max && families_[index].slots > 0) ++index;
-  if (index == config_.slots_max) return {"no family is free", EAGAIN};
+  const uint32_t index = free_family();
   Family& family = families_[index];
   family.init = slot.init;
   family.slots = 1;
@@ -54,6 +59,16 @@ void Spawner::leave_family(Slot& slot) {
   if (slot.family == kNone) return;
   Family& family = families_[slot.family];
   if (--family.slots == 0) family = Family{};
+}
+
+// Out of the group of the family's init, or of the zygote, into the slot's own.
+Failure Spawner::join_own_group(Slot& slot) {
+  if (!cgroups_.in_use()) return {};
+  const uint32_t index = index_of(slot);
+  UniqueFd unused;
+  if (Failure f = cgroups_.prepare(index, slot.limits, unused)) return f;
+  slot.before = cgroups_.events(index);
+  return cgroups_.move(index, slot.worker);
 }
 
 // ---- forking
@@ -84,6 +99,8 @@ Failure Spawner::open_fork(Slot& slot, const Slot& zygote, const Request& reques
   slot.generation = request.generation;
   slot.forked = true;
   slot.runtime = zygote.runtime;
+  slot.tmp_bytes = zygote.tmp_bytes;
+  slot.limits = group_limits(request, zygote.runtime, zygote.tmp_bytes);
   slot.uid_index = zygote.uid_index;
   UniqueFd there[kForkFds];
   if (Failure f = open_ends(slot, there)) return f;
@@ -153,6 +170,7 @@ void Spawner::on_fork_report(Slot& slot) {
     if (f.error != EAGAIN && f.error != EINTR) fail_fork(slot, f.step, f.error);
     return;
   }
+  if (Failure f = join_own_group(slot)) return fail_fork(slot, f.step, f.error);
   const char word = 1;
   if (send(slot.report.get(), &word, sizeof word, MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof word)
     return fail_fork(slot, "let the worker go on", errno);
@@ -161,6 +179,19 @@ void Spawner::on_fork_report(Slot& slot) {
   slot.deadline_ms = 0;
   --starting_;
   push(MessageType::kSpawned, &slot, index_of(slot)).pid = slot.worker;
+}
+
+// With a group of its own, it goes alone; without, nothing tells whose a process is.
+void Spawner::request_kill_in_family(Slot& slot) {
+  const bool starting = slot.state == State::kStarting;
+  read_ends(slot.family);  // what has ended was not killed
+  if (slot.state == State::kFree || slot.killed) return;
+  slot.killed = true;
+  if (slot.forked && starting && !slot.failure)
+    return fail_fork(slot, "killed before it was ready", ECANCELED);
+  if (!starting && cgroups_.has(Controller::kFreezer)) return cgroups_.kill(index_of(slot));
+  families_[slot.family].taken = true;
+  kill_slot_processes(slot);
 }
 
 // The child, if there is one, never gets its word and exits, unless foreign code keeps it: then it
@@ -226,6 +257,7 @@ void Spawner::kill_family(Slot& slot) {
   if (init <= 0) return;
   if (!has_namespaces(config_.mode)) kill_descendants(init);
   kill(init, SIGKILL);
+  if (cgroups_.has(Controller::kFreezer)) cgroups_.kill(family_group(slot.family));
 }
 
 bool Spawner::on_family_exit(pid_t init) {
@@ -249,8 +281,10 @@ bool Spawner::on_family_exit(pid_t init) {
       slot = Slot{};
       continue;
     }
-    if (!slot.ended) slot.wait_status = SIGKILL;
-    slot.with_family = families_[family].taken && !slot.ended && !slot.killed;
+    if (!slot.ended) {
+      slot.wait_status = SIGKILL;
+      slot.with_family = families_[family].taken && !slot.killed;
+    }
     if (has_namespaces(config_.mode)) {
       finish(slot);
       continue;

@@ -55,8 +55,9 @@ enum class MessageType : uint32_t {
 // sandbox: kFork -> kForkEnds -> kSpawned without descriptors, or kSpawned with an error at once or
 // later. From there on the slot of a forked worker lives like any other; its kExited means that its
 // process is gone, and that of the sandbox's last worker that all of the sandbox is. ESTALE: there
-// is no such zygote (any more); EAGAIN: it has kFamilyMembersMax workers. A kKill takes the whole
-// sandbox: nothing there tells whose process is whose (ExitedMessage::with_family).
+// is no such zygote (any more); EAGAIN: it has kFamilyMembersMax workers. Without
+// cgroups a kKill takes the whole sandbox (ExitedMessage::with_family): nothing there tells whose
+// process is whose.
 
 // Descriptors that ride on a successful kSpawned, in this order.
 // The receiver's ends: the stream socket of runtimes/protocol.md and two pipes to read;
@@ -130,12 +131,13 @@ enum class Layer : uint8_t {
   kCgroupPids,
   kCgroupIo,
   kFreezer,
-  kNotDumpable,  // engine, spawner and init can't be looked into by processes of their uid
+  kNotDumpable,  // spawner and init can't be looked into by processes of their uid; the daemon
+                 // makes itself so, an embedding host is left as it is
   kLayersCount
 };
 struct LayerState {
   uint8_t on;
-  char reason[95];  // why it is off; empty when on
+  char reason[95];  // why it is off, or what of it is missing; else empty
 };
 
 struct ReadyMessage {

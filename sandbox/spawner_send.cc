@@ -40,9 +40,9 @@ bool Spawner::send_front() {
               out.generation,
               out.wait_status,
               out.killed,
-              0,
-              0,
-              0,
+              out.oom,
+              out.oom_child,
+              out.pids_hit,
               out.with_family};
     data = {&exited, sizeof exited};
   } else {

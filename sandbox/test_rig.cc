@@ -127,6 +127,10 @@ void Rig::start_as_nobody() {
     abort();
   pid_ = ::fork();
   if (pid_ == 0) {
+    for (const std::string& group : groups) {
+      const UniqueFd procs(open((group + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+      if (write(procs.get(), "0", 1) != 1) _exit(125);
+    }
     const int c = fcntl(control[1], F_DUPFD_CLOEXEC, 20),
               l = fcntl(lifeline[0], F_DUPFD_CLOEXEC, 20);
     if (syscall(SYS_setgroups, 0, nullptr) != 0 || setresgid(kNobody, kNobody, kNobody) != 0 ||

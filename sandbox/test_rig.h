@@ -48,8 +48,9 @@ class Rig {
 
   SpawnerConfig config;
   TempFolder folder;
-  bool as_nobody = true;    // as root, for mode user
-  std::string ready_error;  // empty = it is ready
+  bool as_nobody = true;            // as root, for mode user
+  std::vector<std::string> groups;  // as nobody: cgroups that the spawner is moved into first
+  std::string ready_error;          // empty = it is ready
   ReadyMessage ready{};
 
   void start();
