@@ -248,6 +248,7 @@ void EngineStatus::append_pool(MetricsText& out) {
   out.counter("hearth_pool_misses_total", "Starts that found none.", stats.pool_misses);
   out.counter("hearth_pool_fresh_total", "Starts for functions that no parked worker fits.",
               stats.pool_fresh);
+  append_zygotes(out);
   out.gauge("hearth_memory_charged_bytes", "Sum of the workers' memory limits.",
             static_cast<double>(stats.memory_charged));
   out.gauge("hearth_memory_budget_bytes", "limits.memory_budget.",
@@ -306,6 +307,23 @@ void EngineStatus::append_warm(MetricsText& out) {
                     s_.dispatcher.cold().of(runtime, static_cast<ColdPhase>(i)));
     }
   }
+}
+
+void EngineStatus::append_zygotes(MetricsText& out) {
+  WorkerPool& pool = s_.dispatcher.pool();
+  const PoolStats& stats = pool.stats();
+  out.gauge("hearth_zygotes", "Initialised workers that further ones are forked from.",
+            pool.zygotes());
+  out.counter("hearth_zygote_starts_total", "Zygotes started.", stats.zygote_starts);
+  out.counter("hearth_zygote_forks_total", "Workers that were to be forked from a zygote.",
+              stats.zygote_forks);
+  out.family("hearth_zygote_failures_total", MetricsText::Type::counter,
+             "What went wrong with zygotes: revisions whose code can't be forked, zygotes that "
+             "died, forks that gave no worker, and zygotes that made way for workers.");
+  out.sample({{"reason", "refused"}}, stats.zygote_refusals);
+  out.sample({{"reason", "died"}}, stats.zygote_failures);
+  out.sample({{"reason", "fork"}}, stats.zygote_fork_failures);
+  out.sample({{"reason", "memory"}}, stats.zygote_evictions);
 }
 
 void EngineStatus::append_functions(MetricsText& out) {

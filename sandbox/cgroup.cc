@@ -56,6 +56,16 @@ Failure Cgroups::attach(uint32_t slot, pid_t pid) {
   return {};
 }
 
+Failure Cgroups::move(uint32_t slot, pid_t pid) {
+  const SlotName name(slot);
+  for (size_t i = 0; i < count_; ++i) {
+    const int error = write_cgroup_number({hierarchies_[i].root.get(), name.text}, "cgroup.procs",
+                                          static_cast<uint64_t>(pid));
+    if (error != 0) return {"move the worker into its cgroup", error};
+  }
+  return {};
+}
+
 Failure Cgroups::limit_memory(uint32_t slot, uint64_t bytes) {
   const Hierarchy* h = with(Controller::kMemory);
   if (h == nullptr) return {};

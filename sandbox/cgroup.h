@@ -53,11 +53,13 @@ class Cgroups {
   }
   bool in_use() const { return count_ > 0; }
 
-  // The group of a slot, made or reused, with its limits. `clone_into` is a descriptor for
-  // CLONE_INTO_CGROUP, or invalid; attach() does the rest.
+  // The group of a slot (numbers from slots_max on: of a family's init), made or reused, with its
+  // limits. `clone_into` is a descriptor for CLONE_INTO_CGROUP, or invalid; attach() does the rest.
   Failure prepare(uint32_t slot, const CgroupLimits& limits, UniqueFd& clone_into);
   // Puts the process into the groups that it was not born in. It must not have forked yet.
   Failure attach(uint32_t slot, pid_t pid);
+  // The same for one that was born in another slot's groups.
+  Failure move(uint32_t slot, pid_t pid);
   Failure limit(uint32_t slot, const CgroupLimits& limits);
 
   void freeze(uint32_t slot);
@@ -92,7 +94,7 @@ class Cgroups {
   uint32_t slots_ = 0;  // one above the highest that was ever prepared
   // Slots whose group of version 2 was killed once: Linux 6.18 kills at once whatever is born into
   // such a group from another one, so processes are moved into it instead.
-  std::bitset<kSlotsMax> killed_;
+  std::bitset<2 * kSlotsMax> killed_;
   char reasons_[kControllers][95] = {};
 };
 

@@ -203,6 +203,12 @@ void reap(const Launch& l, pid_t worker) {
     // wait4 itself, not waitpid: the call that the policy names.
     const pid_t pid = static_cast<pid_t>(syscall(SYS_wait4, -1, &status, WNOHANG, nullptr));
     if (pid <= 0) return;
+    if (l.family) {
+      // If the pipe is full the spawner will see by itself that a worker has gone.
+      const ProcessEnd end{pid, status};
+      [[maybe_unused]] const ssize_t n = write(l.status, &end, sizeof end);
+      continue;
+    }
     if (pid != worker) continue;
     if (!has_namespaces(l.config->mode)) kill_all_below();
     [[maybe_unused]] const ssize_t n = write(l.status, &status, sizeof status);

@@ -39,10 +39,19 @@ struct Launch {
   const char* entry;      // for a runtime without path
   int channel, out, err;  // the worker's ends
   int report;             // a SEQPACKET socket
-  int status;             // a pipe: init writes the worker's wait status, an int
+  int status;             // a non-blocking pipe: init writes the worker's wait status, an int
   int lifeline;           // a pipe that ends when the spawner ends
   int landlock;           // the kernel's ABI, 0 = do without
   int cgroup;             // of version 2, to be born in; or -1
+  // The worker is a zygote. Init reaps what it forks, tells of each process by a ProcessEnd on
+  // `status`, and does not go with the worker.
+  bool family = false;
+};
+
+// The end of a process that init has reaped, with its pid in the sandbox's namespace.
+struct ProcessEnd {
+  int32_t pid;
+  int32_t wait_status;
 };
 
 // Returns the pid of init, or -1 with errno. Init waits until one byte comes over the other end of

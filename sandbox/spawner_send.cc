@@ -42,7 +42,8 @@ bool Spawner::send_front() {
               out.killed,
               out.oom,
               out.oom_child,
-              out.pids_hit};
+              out.pids_hit,
+              out.with_family};
     data = {&exited, sizeof exited};
   } else {
     answer.header = {kSpawnerMagic, out.type};
@@ -56,17 +57,18 @@ bool Spawner::send_front() {
   msghdr message{};
   message.msg_iov = &data;
   message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kSpawnFds)] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kForkFds)] = {};
   if (out.fds[0].valid()) {
+    const size_t count = out.type == MessageType::kForkEnds ? size_t{kForkFds} : size_t{kSpawnFds};
     message.msg_control = control;
-    message.msg_controllen = sizeof control;
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int) * kSpawnFds);
-    int fds[kSpawnFds];
-    for (int i = 0; i < kSpawnFds; ++i) fds[i] = out.fds[i].get();
-    memcpy(CMSG_DATA(header), fds, sizeof fds);
+    header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+    int fds[kForkFds];
+    for (size_t i = 0; i < count; ++i) fds[i] = out.fds[i].get();
+    memcpy(CMSG_DATA(header), fds, sizeof(int) * count);
   }
   if (sendmsg(control_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
   if (errno == EINTR) return false;

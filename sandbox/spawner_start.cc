@@ -22,8 +22,8 @@ namespace hearth::sandbox {
 namespace {
 
 constexpr int kTrialTimeoutMs = 10'000;
-constexpr rlim_t kFdsPerSlot = 6;  // report, status, mount namespace, the engine's three ends
-constexpr rlim_t kFdsFixed = 64;   // and what one launch needs for a moment
+constexpr rlim_t kFdsPerSlot = 11;  // report, status, mount namespace, pidfd, kForkFds
+constexpr rlim_t kFdsFixed = 64;    // and what one launch needs for a moment
 
 bool may_choose_uids() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -168,6 +168,7 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
     return f;
   }
   slots_ = std::make_unique<Slot[]>(config_.slots_max);
+  families_ = std::make_unique<Family[]>(config_.slots_max);
   // Requests are not read while anything waits here, so it holds one answer and one exit a slot at
   // most.
   outgoing_max_ = 2 * size_t{config_.slots_max} + 2;

@@ -65,7 +65,13 @@ class Rig {
   TestWorker spawn(uint32_t slot, uint32_t runtime = 0, uint64_t memory = 0);
   Answer assign(const TestWorker& worker, const std::string& hash, uint64_t memory = 0);
   void kill(const TestWorker& worker);
-  ExitedMessage wait_exit();  // generation 0xffffffff: none came
+  // A worker with `family` set, whose program is testcases/zygote.c.
+  TestWorker spawn_zygote(uint32_t slot, uint32_t runtime);
+  // Asks for a fork and hands the far ends to the zygote with `command`. What the spawner makes of
+  // it is waited for by forked().
+  TestWorker fork(const TestWorker& zygote, uint32_t slot, const std::string& command);
+  void forked(TestWorker& worker);  // takes the spawner's word into pid, error, detail
+  ExitedMessage wait_exit();        // generation 0xffffffff: none came
   void send_raw(const void* bytes, size_t size);
   // The next message other than kExited, which are kept for wait_exit().
   Answer wait_answer(UniqueFd (&fds)[kSpawnFds]);
@@ -78,7 +84,8 @@ class Rig {
  private:
   std::string image() const;
   void start_program(bool as_nobody);
-  bool receive(std::vector<char>& message, UniqueFd (&fds)[kSpawnFds]);
+  bool receive(std::vector<char>& message, std::vector<UniqueFd>& fds);
+  Answer wait_answer(std::vector<UniqueFd>& fds);
 
   UniqueFd control_, lifeline_, pidfd_;
   int pid_ = -1;

@@ -85,6 +85,13 @@ void read_pool(YamlFields& top, Limits& out) {
   pool.finish();
 }
 
+void read_zygotes(YamlFields& top, Limits& out) {
+  YamlFields zygotes = top.section("zygotes");
+  zygotes.duration("min_init", out.zygote_min_init, milliseconds(1), hours(1));
+  zygotes.duration("idle", out.zygote_idle, seconds(1), hours(24));
+  zygotes.finish();
+}
+
 void read_http(YamlFields& top, HttpConfig& out, Limits& limits) {
   YamlFields http = top.section("http");
   http.text("functions_listen", out.functions_listen);
@@ -190,6 +197,7 @@ void read_top(YamlFields& top, Config& config) {
   read_runtime(runtimes, "nodejs", config.runtimes.nodejs_path);
   runtimes.finish();
   read_pool(top, config.limits);
+  read_zygotes(top, config.limits);
   read_log(top, config);
   read_limits(top, config.limits);
   top.finish();

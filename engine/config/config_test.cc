@@ -51,6 +51,7 @@ runtimes:
   python3: {path: /opt/python/bin/python3}
   nodejs: {path: /opt/node/bin/node}
 pool: {python3: 0, nodejs: 5, idle_timeout: 90s}
+zygotes: {min_init: 200ms, idle: 2m}
 log: {level: debug, rate: 2MB, burst: 8MB, line: 32KB, max: 1MB}
 )");
   CHECK(config.state_dir == "/var/lib/hearth");
@@ -72,6 +73,8 @@ log: {level: debug, rate: 2MB, burst: 8MB, line: 32KB, max: 1MB}
   CHECK(config.limits.pool_python == 0);
   CHECK(config.limits.pool_node == 5);
   CHECK(config.limits.idle_timeout == seconds(90));
+  CHECK(config.limits.zygote_min_init == milliseconds(200));
+  CHECK(config.limits.zygote_idle == seconds(120));
   CHECK(config.log_level == LogLevel::debug);
   CHECK(config.limits.log_rate == mebibytes(2));
   CHECK(config.limits.log_burst == mebibytes(8));
@@ -135,7 +138,7 @@ TEST_CASE("every key that limits h names is known") {
   const auto text = read_file(header, 1u << 20, Code::io_failed);
   REQUIRE(text);
   int keys = 0;
-  for (const std::string_view section : {"limits.", "http.", "log.", "pool."}) {
+  for (const std::string_view section : {"limits.", "http.", "log.", "pool.", "zygotes."}) {
     const std::string mark = "// " + std::string(section);
     for (size_t at = text->find(mark); at != std::string::npos; at = text->find(mark, at + 1)) {
       const size_t start = at + mark.size();

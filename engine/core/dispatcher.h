@@ -63,6 +63,8 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   void on_reply_part(WorkerId worker, InvocationId call, std::string_view part) override;
   bool on_handback(WorkerId worker, InvocationId call) override;
   void on_pong(WorkerId worker, uint16_t sequence) override;
+  void on_zygote_ready(WorkerId worker, uint32_t init_us) override;
+  void on_zygote_refused(WorkerId worker, std::string_view why) override;
   void on_violation(WorkerId worker, std::string_view what) override;
   void on_worker_exit(WorkerId worker, const WorkerExit& exit) override;
   void deliver() override;

@@ -61,6 +61,11 @@ void WorkerPool::check_invariants() {
     if (parked) HEARTH_ASSERT(PoolKey::at(worker.pool_key).runtime == worker.runtime);
     if (idle) HEARTH_ASSERT(worker.left != 0);
     if (idle) HEARTH_ASSERT(worker.state == Worker::State::ready && worker.calls.empty());
+    if (worker.mould) {
+      HEARTH_ASSERT(worker.calls.empty() && worker.function == nullptr);
+      if (worker.mould_of != nullptr) HEARTH_ASSERT(worker.mould_of->zygote.worker() == id);
+      HEARTH_ASSERT(worker.state != Worker::State::mould || worker.mould_of != nullptr);
+    }
     if (worker.state == Worker::State::ready && worker.counted && worker.calls.empty())
       HEARTH_ASSERT(idle);
     if (worker.state != Worker::State::parked)

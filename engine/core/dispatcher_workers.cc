@@ -71,6 +71,14 @@ void Dispatcher::on_pong(WorkerId id, uint16_t sequence) {
   if (Worker* worker = pool_.find(id)) pool_.on_pong(*worker, sequence);
 }
 
+void Dispatcher::on_zygote_ready(WorkerId id, uint32_t init_us) {
+  if (Worker* worker = pool_.find(id)) pool_.on_zygote_ready(*worker, init_us);
+}
+
+void Dispatcher::on_zygote_refused(WorkerId id, std::string_view) {
+  if (Worker* worker = pool_.find(id)) pool_.on_zygote_refused(*worker);
+}
+
 void Dispatcher::on_violation(WorkerId id, std::string_view what) {
   if (Worker* worker = pool_.find(id))
     pool_.kill(*worker, Code::protocol_violation, std::string(what));

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/assert.h"
 #include "base/buffer_pool.h"
 #include "base/callback.h"
 #include "base/clock.h"
@@ -126,6 +127,15 @@ class WorkerLink {
   virtual void cancel(WorkerId worker, InvocationId call) = 0;
   virtual void recall(WorkerId worker, InvocationId call) = 0;
   virtual void ping(WorkerId worker, uint16_t sequence) = 0;
+  // Workers that are forked from an initialised one (engine/design/0011-zygotes.md). Only where
+  // has_zygotes().
+  virtual bool has_zygotes() const { return false; }
+  // As start(), for a worker of `spec` that is to become a zygote: its bind() is followed by
+  // on_zygote_ready or on_zygote_refused in place of on_worker_ready. It gets no calls.
+  virtual void start_zygote(WorkerId, const FunctionSpecPtr&) { HEARTH_ASSERT(false); }
+  // Makes `worker` of a zygote that is ready. No on_worker_parked and no bind(): on_worker_ready,
+  // on_worker_init_failed or on_worker_exit follows.
+  virtual void fork(WorkerId, WorkerId, const FunctionSpecPtr&) { HEARTH_ASSERT(false); }
   // No further calls: STOP, then a kill after limits.stop_grace.
   virtual void stop(WorkerId worker) = 0;
   virtual void kill(WorkerId worker) = 0;
@@ -172,6 +182,9 @@ class WorkerEvents {
   virtual bool takes_parts(WorkerId worker, InvocationId call) const = 0;
   virtual void on_reply_part(WorkerId worker, InvocationId call, std::string_view part) = 0;
   virtual bool on_handback(WorkerId worker, InvocationId call) = 0;
+  virtual void on_zygote_ready(WorkerId, uint32_t) {}
+  // What the function's code left behind must not be copied; `why` names it. The process ends.
+  virtual void on_zygote_refused(WorkerId, std::string_view) {}
   virtual void on_pong(WorkerId worker, uint16_t sequence) = 0;
   // The worker broke the protocol; `what` names how. The core kills it.
   virtual void on_violation(WorkerId worker, std::string_view what) = 0;

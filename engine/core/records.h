@@ -13,6 +13,7 @@
 #include "core/function_spec.h"
 #include "core/keep_alive.h"
 #include "core/ports.h"
+#include "core/zygote.h"
 
 namespace hearth {
 
@@ -63,6 +64,7 @@ struct Worker : ListLink<InMembers>, ListLink<InIdle>, ListLink<InParked> {
     parked,    // generic, without function
     loading,   // bind() was asked for; no READY yet
     ready,     // takes calls
+    mould,     // a zygote that can be forked
     retiring,  // takes no new calls; leaves when those that it has are over
     leaving    // stop() or kill() was asked for; waits for its exit
   };
@@ -81,6 +83,9 @@ struct Worker : ListLink<InMembers>, ListLink<InIdle>, ListLink<InParked> {
   bool killed = false;
   bool counted = false;               // in function->live
   bool frozen = false;                // ready, without calls, and standing still
+  bool mould = false;                 // is to be a zygote, or is one: gets no calls
+  Function* mould_of = nullptr;       // of a zygote that its function still wants
+  WorkerId forked_from;               // the zygote
   bool stall_watch = false;           // `timer` watches for a head that holds up others
   Code end_code = Code::worker_lost;  // what its calls end with when it is killed by us
   std::string end_detail;
@@ -146,9 +151,12 @@ struct Function {
   std::unique_ptr<IdleHistogram> idle_times;
   MonotonicTime idle_since{};  // the end of the last call, while none runs or waits
   Timer prewarm_timer;
+  ZygotePlan zygote;
+  Timer zygote_timer;
   WorkerPool* pool = nullptr;
   void on_prewarm_timer();
   void on_scale_timer();
+  void on_zygote_timer();
 };
 
 }  // namespace hearth

@@ -17,7 +17,20 @@
 namespace hearth {
 
 struct Ask {
-  enum class What : uint8_t { start, bind, send, cancel, recall, ping, stop, kill, freeze, thaw };
+  enum class What : uint8_t {
+    start,
+    bind,
+    send,
+    cancel,
+    recall,
+    ping,
+    stop,
+    kill,
+    freeze,
+    thaw,
+    zygote,
+    fork
+  };
   What what;
   WorkerId worker;
   InvocationId call{};
@@ -27,6 +40,7 @@ struct Ask {
   std::string payload{};
   std::string extension{};
   WorkerShape shape{};
+  WorkerId zygote{};
 };
 
 class FakeLink final : public WorkerLink {
@@ -54,6 +68,13 @@ class FakeLink final : public WorkerLink {
   void ping(WorkerId w, uint16_t sequence) override {
     asks.push_back({.what = Ask::What::ping, .worker = w, .sequence = sequence});
   }
+  bool has_zygotes() const override { return zygotes; }
+  void start_zygote(WorkerId w, const FunctionSpecPtr& spec) override {
+    asks.push_back({.what = Ask::What::zygote, .worker = w, .spec = spec});
+  }
+  void fork(WorkerId w, WorkerId zygote, const FunctionSpecPtr& spec) override {
+    asks.push_back({.what = Ask::What::fork, .worker = w, .spec = spec, .zygote = zygote});
+  }
   void stop(WorkerId w) override { asks.push_back({.what = Ask::What::stop, .worker = w}); }
   void kill(WorkerId w) override { asks.push_back({.what = Ask::What::kill, .worker = w}); }
   void freeze(WorkerId w) override { asks.push_back({.what = Ask::What::freeze, .worker = w}); }
@@ -75,6 +96,7 @@ class FakeLink final : public WorkerLink {
   uint64_t rss = mebibytes(20);
   mutable uint32_t figures = 0;  // memory figures that were asked for
   StartTimes times{.sandbox_us = 1'000, .runtime_us = 2'000};
+  bool zygotes = false;
 };
 
 // What `done` was told, copied.
@@ -153,8 +175,8 @@ class Rig {
     core.on_worker_parked(w);
     settle();
   }
-  void ready(WorkerId w) {
-    core.on_worker_ready(w, 5'000);
+  void ready(WorkerId w, uint32_t init_us = 5'000) {
+    core.on_worker_ready(w, init_us);
     settle();
   }
   bool reply(WorkerId w, InvocationId c, uint32_t exec_us = 100'000,
@@ -248,7 +270,9 @@ class Rig {
   std::vector<WorkerId> live() const {
     std::vector<WorkerId> ids;
     for (const Ask& a : link.asks) {
-      if (a.what == Ask::What::start && !gone(a.worker)) ids.push_back(a.worker);
+      const bool begins =
+          a.what == Ask::What::start || a.what == Ask::What::zygote || a.what == Ask::What::fork;
+      if (begins && !gone(a.worker)) ids.push_back(a.worker);
     }
     return ids;
   }

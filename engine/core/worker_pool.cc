@@ -89,6 +89,7 @@ bool WorkerPool::afford(uint64_t charge, Slot slot, const Function* for_function
 }
 
 bool WorkerPool::evictable(const Worker& worker, const Function* for_function) const {
+  if (worker.mould) return worker.mould_of != nullptr && worker.mould_of != for_function;
   if (static_cast<const ListLink<InParked>&>(worker).linked()) return true;
   return static_cast<const ListLink<InIdle>&>(worker).linked() && worker.function != for_function &&
          worker.function->ready > worker.function->spec->concurrency.workers_min;
@@ -97,10 +98,17 @@ bool WorkerPool::evictable(const Worker& worker, const Function* for_function) c
 bool WorkerPool::evict_one(const Function* for_function) {
   Worker* oldest = nullptr;
   workers_.each([&](WorkerId, Worker& worker) {
-    if (evictable(worker, for_function) && (oldest == nullptr || worker.since < oldest->since))
+    if (!evictable(worker, for_function)) return;
+    // Zygotes first: they save time, workers hold what calls have left in them.
+    if (oldest == nullptr || worker.mould > oldest->mould ||
+        (worker.mould == oldest->mould && worker.since < oldest->since))
       oldest = &worker;
   });
   if (oldest == nullptr) return false;
+  if (oldest->mould) {
+    end_zygote(*oldest->mould_of, ZygotePlan::End::memory);
+    return true;
+  }
   ++stats_.evictions;
   stats_.memory_charged -=
       oldest->charge;  // counted as free now: it does nothing and is about to end
@@ -160,6 +168,11 @@ uint32_t WorkerPool::start_workers(Function& function, uint32_t count) {
 bool WorkerPool::start_one(Function& function) {
   if (closed_ || function.removed || function.live >= function.workers_max) return false;
   if (clock_.now() < function.failure.retry_at) return false;
+  if (fork_one(function)) {
+    function.starved = false;
+    ++function.stats.starts;
+    return true;
+  }
   const std::optional<PoolKey> key = pool_key(*function.spec);
   const bool parked = key && !pools_[key->index()].parked.empty();
   if (Worker* worker = take_parked(function, key)) {
@@ -242,6 +255,7 @@ void WorkerPool::on_parked(Worker& worker) {
     return;
   }
   if (worker.killed) return;  // its HELLO and the kill crossed
+  if (worker.mould) return bind_zygote(worker);
   if (worker.function != nullptr) {
     bind(worker, *worker.function);
     return;
@@ -254,7 +268,7 @@ void WorkerPool::on_parked(Worker& worker) {
 
 void WorkerPool::on_ready(Worker& worker, uint32_t init_us) {
   if (worker.killed || worker.state == Worker::State::leaving) return;
-  if (worker.state != Worker::State::loading) {
+  if (worker.state != Worker::State::loading || worker.mould) {
     kill(worker, Code::protocol_violation, "READY came before INIT, or twice");
     return;
   }
@@ -273,6 +287,7 @@ void WorkerPool::on_ready(Worker& worker, uint32_t init_us) {
   arm(worker, first_look(worker));
   watch_age_and_memory(worker);
   function.idle.push_front(worker);
+  if (!worker.forked_from) consider_zygote(function, microseconds(init_us));
   owner_.on_worker_has_room(worker);
 }
 
@@ -282,8 +297,10 @@ void WorkerPool::on_init_failed(Worker& worker, std::string_view error_json) {
     kill(worker, Code::protocol_violation, "INIT_ERROR came before INIT, or after READY");
     return;
   }
+  if (worker.mould) return stop(worker);  // its exit tells the plan
   Function& function = *worker.function;
   stop(worker);
+  if (worker.forked_from) return fork_failed(function);
   start_failed(function, Code::init_failed, std::string(error_json),
                "the function's code raised an error while it was loaded");
 }
@@ -317,6 +334,7 @@ void WorkerPool::on_pong(Worker& worker, uint16_t sequence) {
 
 void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std::string detail) {
   HEARTH_ASSERT(worker.calls.empty());
+  if (worker.mould) return on_zygote_exit(worker);
   ++stats_.exits;
   if (worker.frozen) --stats_.frozen;
   Function* function = worker.function;
@@ -326,6 +344,7 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   const bool crashed =
       state == Worker::State::ready || (state == Worker::State::leaving && worker.killed);
   const Runtime runtime = worker.runtime;
+  const bool forked = static_cast<bool>(worker.forked_from);
   // Before HELLO a generic worker holds nothing of the function: that it died is the platform's
   // fault.
   const bool platform = exit.start_failed || exit.lost ||
@@ -347,6 +366,7 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   replenish_soon();
   if (function == nullptr || function->removed) return;
   if (current && (state == Worker::State::booting || state == Worker::State::loading)) {
+    if (forked && !exit.lost) return fork_failed(*function);
     start_failed(*function, code, {}, std::move(detail));
     return;
   }

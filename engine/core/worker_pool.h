@@ -54,6 +54,12 @@ struct PoolStats {
   uint64_t init_timeouts = 0;  // limits.init_timeout passed
   uint64_t prewarms = 0;       // workers started since a call was expected
   std::array<uint64_t, kRecycleReasonCount> recycled{};
+  uint64_t zygote_starts = 0;
+  uint64_t zygote_forks = 0;
+  uint64_t zygote_fork_failures = 0;
+  uint64_t zygote_failures = 0;   // zygotes that died, or broke the protocol
+  uint64_t zygote_refusals = 0;   // revisions whose code can't be forked
+  uint64_t zygote_evictions = 0;  // made way for workers
 };
 
 inline constexpr uint64_t kParkedCharge =
@@ -86,6 +92,8 @@ class WorkerPool {
   void on_ready(Worker& worker, uint32_t init_us);
   void on_init_failed(Worker& worker, std::string_view error_json);
   void on_pong(Worker& worker, uint16_t sequence);
+  void on_zygote_ready(Worker& worker, uint32_t init_us);
+  void on_zygote_refused(Worker& worker);
   // Removes the worker. Its calls must be gone. May start others (workers_min, waiting calls).
   // `code` and `detail`: what a call would have ended with; a start that failed is answered with
   // them.
@@ -123,6 +131,7 @@ class WorkerPool {
   }
   // How many of a key are to be parked now: its base, and what demand adds within the bounds.
   uint32_t parked_target(const PoolKey& key) const { return target(key.index()); }
+  uint32_t zygotes();  // that can be forked
   template <class F>
   void each(F&& f) {
     workers_.each([&](WorkerId, Worker& worker) { f(worker); });
@@ -173,6 +182,17 @@ class WorkerPool {
   nanoseconds stall_time(const Function& function) const;
   void scale(Function& function);
   bool start_one(Function& function);
+  // worker_pool_zygote.cc
+  void consider_zygote(Function& function, nanoseconds init);
+  void start_zygote(Function& function);
+  void bind_zygote(Worker& worker);
+  Worker* ready_zygote(Function& function);
+  bool fork_one(Function& function);
+  void fork_failed(Function& function);
+  void end_zygote(Function& function, ZygotePlan::End end);
+  void release_zygote(Function& function);
+  void zygote_timer(Worker& worker);
+  void on_zygote_exit(Worker& worker);
   void arm(Worker& worker, nanoseconds after);
 
   PoolOwner& owner_;

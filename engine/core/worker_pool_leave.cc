@@ -76,6 +76,7 @@ void WorkerPool::retire(Worker& worker, bool stuck) {
 }
 
 void WorkerPool::retire_others(Function& function, const FunctionSpecPtr& keep) {
+  release_zygote(function);
   for (Worker* w = function.workers.front(); w != nullptr;) {
     Worker* next = function.workers.next(*w);
     if (w->spec != keep) {
@@ -178,6 +179,9 @@ void WorkerPool::worker_timer(Worker& worker) {
       return;
     case Worker::State::ready:
       idle_timer(worker);
+      return;
+    case Worker::State::mould:
+      zygote_timer(worker);
       return;
     case Worker::State::retiring:
       if (worker.ping_pending)

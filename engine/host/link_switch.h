@@ -26,6 +26,15 @@ class LinkSwitch final : public WorkerLink {
   void cancel(WorkerId worker, InvocationId call) override { of(worker).cancel(worker, call); }
   void recall(WorkerId worker, InvocationId call) override { of(worker).recall(worker, call); }
   void ping(WorkerId worker, uint16_t sequence) override { of(worker).ping(worker, sequence); }
+  bool has_zygotes() const override { return processes_.has_zygotes(); }
+  void start_zygote(WorkerId zygote, const FunctionSpecPtr& spec) override {
+    in_host_[zygote.slot] = false;
+    processes_.start_zygote(zygote, spec);
+  }
+  void fork(WorkerId worker, WorkerId zygote, const FunctionSpecPtr& spec) override {
+    in_host_[worker.slot] = false;
+    processes_.fork(worker, zygote, spec);
+  }
   void stop(WorkerId worker) override { of(worker).stop(worker); }
   void kill(WorkerId worker) override { of(worker).kill(worker); }
   void freeze(WorkerId worker) override { of(worker).freeze(worker); }

@@ -79,13 +79,18 @@ Workers::Process* Workers::find(WorkerId id) const {
 
 // ---- WorkerLink
 
-void Workers::start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) {
+Workers::Process* Workers::add(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) {
   auto process = std::make_unique<Process>(*this, worker, limits_);
-  process->runtime = shape.runtime;
+  process->runtime = runtime;
   process->spec = spec;
   process->asked = loop_.now();
   HEARTH_ASSERT(processes_[worker.slot] == nullptr);
   processes_[worker.slot] = std::move(process);
+  return processes_[worker.slot].get();
+}
+
+void Workers::start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) {
+  add(worker, shape.runtime, spec);
   const bool native = shape.runtime == Runtime::native;
   SandboxLimits limits;
   limits.memory_bytes = shape.memory_bytes;
@@ -117,7 +122,8 @@ void Workers::note_runtime_ready(Process& process) {
 }
 
 void Workers::send_init(Process& process) {
-  const std::string json = init_json(*process.spec, process.root, limits_);
+  const std::string json =
+      init_json(*process.spec, process.root, limits_, process.role == Process::Role::zygote);
   process.channel.send_control(FrameType::init, {}, 0, json);
 }
 
@@ -213,10 +219,12 @@ void Workers::on_spawned(Spawned&& spawned) {
   process->running = loop_.now();
   process->times.sandbox_us = microseconds_since(process->asked, process->running);
   process->root = spawned.detail.empty() ? "/var/task" : spawned.detail;
-  if (Status opened = process->channel.open(std::move(spawned.channel)); !opened)
+  const bool forked = process->role == Process::Role::forked;
+  UniqueFd& channel = forked ? process->ends.channel : spawned.channel;
+  if (Status opened = process->channel.open(std::move(channel)); !opened)
     violation(*process, opened.error().detail);
-  open_pipe(*process, process->out, std::move(spawned.out));
-  open_pipe(*process, process->err, std::move(spawned.err));
+  open_pipe(*process, process->out, std::move(forked ? process->ends.out : spawned.out));
+  open_pipe(*process, process->err, std::move(forked ? process->ends.err : spawned.err));
 }
 
 void Workers::on_assigned(WorkerId worker, int error, std::string_view detail) {
@@ -251,6 +259,8 @@ void Workers::on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) {
   exit.out_of_memory = exited.oom != 0;
   exit.out_of_memory_child = exited.oom_child != 0;
   exit.pids_hit = exited.pids_hit != 0;
+  if (exited.with_family != 0)
+    exit.detail = "another worker of its zygote was killed, and without cgroups all of them are";
   gone(*process, exit);
 }
 

@@ -44,6 +44,9 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void cancel(WorkerId worker, InvocationId call) override;
   void recall(WorkerId worker, InvocationId call) override;
   void ping(WorkerId worker, uint16_t sequence) override;
+  bool has_zygotes() const override { return true; }
+  void start_zygote(WorkerId zygote, const FunctionSpecPtr& spec) override;
+  void fork(WorkerId worker, WorkerId zygote, const FunctionSpecPtr& spec) override;
   void stop(WorkerId worker) override;
   void kill(WorkerId worker) override;
   void freeze(WorkerId worker) override;
@@ -87,6 +90,12 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     LogTail tail;
     int pid = 0;
     std::string root;  // where the worker sees its code
+    enum class Role : uint8_t { plain, zygote, forked };
+    Role role = Role::plain;
+    bool moulded = false;           // a zygote: it said ZYGOTE
+    WorkerId zygote;                // forked: of whom
+    ForkEnds ends;                  // forked: until the spawner says that it runs
+    std::vector<WorkerId> forking;  // a zygote's FORKs without an answer
     bool hello = false;
     bool parked = false;    // said HELLO before it had a function
     MonotonicTime asked;    // for the process, then for its code: the spawner is at work since
@@ -110,6 +119,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void on_dirty(Channel& channel) override;
   // Launcher::Owner
   void on_spawned(Spawned&& spawned) override;
+  void on_fork_ends(ForkEnds&& ends) override;
+  bool has_ends(WorkerId worker) const override;
   void on_assigned(WorkerId worker, int error, std::string_view detail) override;
   void on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) override;
   void on_spawner_lost(std::string_view detail) override;
@@ -118,6 +129,11 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   Process* at(uint32_t slot) const {
     return slot < processes_.size() ? processes_[slot].get() : nullptr;
   }
+  Process* add(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec);
+  bool on_hello(Process& process, const Frame& frame);
+  bool on_ready(Process& process, const Frame& frame);
+  bool on_zygote(Process& process, const Frame& frame);
+  bool on_forked(Process& process, const Frame& frame);
   bool on_reply(Process& process, const Frame& frame);
   bool on_chunk(Process& process, const Frame& frame);
   bool gather(Process& process, OpenCall& call, std::string_view part);

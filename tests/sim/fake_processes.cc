@@ -74,6 +74,46 @@ void FakeProcesses::start(WorkerId id, const WorkerShape& shape, const FunctionS
   }
 }
 
+void FakeProcesses::start_zygote(WorkerId id, const FunctionSpecPtr& spec) {
+  if (spec->zygote == Zygote::off) violation("a zygote for a function that wants none");
+  start(id, {spec->runtime, spec->memory_bytes, spec->network, spec->tmp_bytes}, spec);
+  workers_[id.slot].mould = true;
+}
+
+void FakeProcesses::fork(WorkerId id, WorkerId zygote_id, const FunctionSpecPtr& spec) {
+  const FakeWorker& zygote = known(zygote_id, "fork");
+  if (zygote.leaving) violation("fork of a zygote that was told to leave");
+  if (zygote.stage != Stage::mould && zygote.stage != Stage::dead)
+    violation("fork of a worker that is no zygote, or not yet");
+  if (zygote.spec != spec) violation("a fork for another revision than the zygote's");
+  FakeWorker& worker = workers_[id.slot];
+  if (worker.stage != Stage::none) violation("a fork into a slot whose last one has not exited");
+  worker = FakeWorker{};
+  worker.id = id;
+  worker.stage = Stage::loading;
+  worker.runtime = spec->runtime;
+  worker.spec = spec;
+  if (zygote.stage == Stage::mould && !random_.chance(faults_.fork)) {
+    plan(Kind::ready, worker, random_.between(200, 5'000));
+    return;
+  }
+  switch (zygote.stage == Stage::dead ? 0 : random_.below(4)) {
+    case 0:
+      worker.exit.start_failed = true;
+      worker.exit.detail = "the zygote did not fork";
+      plan_death(worker, random_.between(10, 5'000), 0);
+      break;
+    case 1:
+      plan_death(worker, random_.between(10, 5'000), SIGSEGV);
+      break;
+    case 2:
+      plan(Kind::init_error, worker, random_.between(100, 5'000));
+      break;
+    default:
+      break;  // says nothing
+  }
+}
+
 void FakeProcesses::bind(WorkerId id, const FunctionSpecPtr& spec) {
   FakeWorker& worker = known(id, "bind");
   if (worker.leaving) violation("bind for a worker that was told to leave");
@@ -84,7 +124,11 @@ void FakeProcesses::bind(WorkerId id, const FunctionSpecPtr& spec) {
   worker.spec = spec;
   worker.stage = Stage::loading;
   if (!random_.chance(faults_.init)) {
-    plan(Kind::ready, worker, random_.between(300, 60'000));
+    const bool refuses = worker.mould && random_.chance(100);
+    plan(!worker.mould ? Kind::ready
+         : refuses     ? Kind::refused
+                       : Kind::moulded,
+         worker, random_.between(300, 60'000));
     return;
   }
   switch (random_.below(3)) {
@@ -323,7 +367,14 @@ void FakeProcesses::happen(const Event& event) {
       return;
     case Kind::ready:
       worker->stage = Stage::ready;
-      engine_->on_worker_ready(event.worker, 1'234);
+      engine_->on_worker_ready(event.worker, random_.chance(500) ? 1'234 : 80'000);
+      return;
+    case Kind::moulded:
+      worker->stage = Stage::mould;
+      engine_->on_zygote_ready(event.worker, 80'000);
+      return;
+    case Kind::refused:
+      engine_->on_zygote_refused(event.worker, "there are 2 threads");
       return;
     case Kind::init_error:
       plan_death(*worker, random_.below(3'000), 1 << 8);
@@ -432,7 +483,7 @@ void FakeProcesses::talk_nonsense(FakeWorker& worker) {
                                [&](const FakeCall& c) { return c.id == made_up; });
   const WorkerId id = worker.id;
   worker.liar = true;
-  switch (random_.below(6)) {
+  switch (random_.below(8)) {
     case 0:
       if (worker.stage != Stage::booting) engine_->on_worker_parked(id);
       break;
@@ -447,6 +498,12 @@ void FakeProcesses::talk_nonsense(FakeWorker& worker) {
       break;
     case 4:
       engine_->on_pong(id, static_cast<uint16_t>(random_.below(3)));
+      break;
+    case 5:
+      engine_->on_zygote_ready(id, 1);
+      break;
+    case 6:
+      engine_->on_zygote_refused(id, "no reason");
       break;
     default:
       if (!own) reply(worker, made_up, 0, false, 4'000'000'000u);

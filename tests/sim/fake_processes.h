@@ -26,6 +26,7 @@ struct Faults {
   uint32_t delay = 0;    // they come late
   uint32_t leave = 0;    // workers end by themselves: a last reply, and unasked handbacks
   uint32_t socket = 0;   // the socket takes nothing for a while
+  uint32_t fork = 0;     // a zygote gives no worker, or one that never becomes ready
 };
 
 class FakeProcesses final : public WorkerLink {
@@ -47,6 +48,9 @@ class FakeProcesses final : public WorkerLink {
   void cancel(WorkerId worker, InvocationId call) override;
   void recall(WorkerId worker, InvocationId call) override;
   void ping(WorkerId worker, uint16_t sequence) override;
+  bool has_zygotes() const override { return true; }
+  void start_zygote(WorkerId zygote, const FunctionSpecPtr& spec) override;
+  void fork(WorkerId worker, WorkerId zygote, const FunctionSpecPtr& spec) override;
   void stop(WorkerId worker) override;
   void kill(WorkerId worker) override;
   void freeze(WorkerId worker) override;
@@ -68,7 +72,7 @@ class FakeProcesses final : public WorkerLink {
   size_t alive() const;
 
  private:
-  enum class Stage : uint8_t { none, booting, parked, loading, ready, dead };
+  enum class Stage : uint8_t { none, booting, parked, loading, ready, mould, dead };
   enum class Fate : uint8_t {
     reply,
     error,
@@ -81,6 +85,8 @@ class FakeProcesses final : public WorkerLink {
   enum class Kind : uint8_t {
     hello,
     ready,
+    moulded,
+    refused,
     init_error,
     call_end,
     handback,
@@ -114,6 +120,7 @@ class FakeProcesses final : public WorkerLink {
     Runtime runtime = Runtime::python3;
     FunctionSpecPtr spec;
     std::vector<FakeCall> calls;  // that it holds, in the order in which they were sent
+    bool mould = false;           // is to be a zygote
     bool outbox = false;          // some of `calls` were not sent yet
     bool blocked = false;         // its socket takes nothing
     bool deaf = false;            // answers control frames only when it executes nothing

@@ -63,8 +63,9 @@ void Simulator::choose_faults() {
   calm_ = random_.below(5) == 0 && !options_.forget_calls_of_lost_worker;
   if (calm_) return;
   Faults& faults = processes_.faults();
-  for (uint32_t* rate : {&faults.start, &faults.init, &faults.crash, &faults.hang, &faults.garbage,
-                         &faults.silence, &faults.delay, &faults.leave, &faults.socket}) {
+  for (uint32_t* rate :
+       {&faults.start, &faults.init, &faults.crash, &faults.hang, &faults.garbage, &faults.silence,
+        &faults.delay, &faults.leave, &faults.socket, &faults.fork}) {
     if (random_.chance(700))
       *rate = random_.chance(200) ? random_.between(50, 300) : random_.between(1, 40);
   }
