@@ -18,6 +18,7 @@ namespace {
 constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kStackBytes = 8 * kMiB;
 constexpr uint64_t kLockedBytes = 64 << 10;
+constexpr uint64_t kDataPerGroupByte = 8;
 
 // Never above the hard limit that the process came with: that would need a capability.
 Failure lower(int resource, rlim_t soft, rlim_t hard, const char* step) {
@@ -44,6 +45,14 @@ uint64_t memory_headroom(const char* runtime) {
   if (strcmp(runtime, "nodejs") == 0) return 128 * kMiB;
   if (strcmp(runtime, "python3") == 0) return 32 * kMiB;
   return 16 * kMiB;
+}
+
+MemoryLimits memory_limits(const char* runtime, uint64_t memory_bytes, uint64_t tmp_bytes,
+                           bool has_group) {
+  const uint64_t own = memory_bytes + memory_headroom(runtime);
+  const uint64_t files = tmp_bytes + shm_bytes(tmp_bytes);
+  const uint64_t group = own + (files > memory_bytes / 2 ? files - memory_bytes / 2 : 0);
+  return {has_group ? kDataPerGroupByte * group : own, group};
 }
 
 Failure set_limits(const ProcessLimits& limits) {

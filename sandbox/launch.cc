@@ -15,6 +15,7 @@
 
 #include "base/unique_fd.h"
 #include "sandbox/confine.h"
+#include "sandbox/landlock.h"
 #include "sandbox/root.h"
 #include "sandbox/tree.h"
 
@@ -22,13 +23,13 @@ namespace hearth::sandbox {
 namespace {
 
 constexpr uint64_t kNamespaces =
-    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 constexpr int kSetupFailed =
     125;                        // exit status of init and of a worker that never came to its exec
 constexpr int kReportFd = 4;    // of a worker until its exec
 constexpr int kScratchFd = 64;  // descriptors are parked above this while 0..4 are put in place
 
-constexpr uint32_t kSharedNproc = 8192;
+constexpr int kGoTimeoutMs = 10'000;
 
 const char* const kEnvironment[] = {"PATH=/usr/local/bin:/usr/bin:/bin",
                                     "LANG=C.UTF-8",
@@ -156,18 +157,14 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
   must(l, place_descriptors(l));  // before the limit on descriptors
   if (mode == Mode::kUser) must(l, enter_own_user_namespace());
   if (mode != Mode::kOff) must(l, drop_privileges(l.uid));
-  const uint64_t headroom = memory_headroom(l.runtime == nullptr ? "" : l.runtime->name);
+  if (mode != Mode::kOff && l.landlock > 0)
+    must(l, restrict_files({l.config, l.runtime, l.code, l.landlock}));
   const SpawnerConfig& config = *l.config;
-  const uint64_t file_bytes =
-      config.memory_max > config.tmp_bytes ? config.memory_max : config.tmp_bytes;
-  // Without a uid or a user namespace of its own, a worker is counted together with all that its
-  // user runs.
-  const bool own_count = mode == Mode::kUser || l.uid != 0;
-  const uint32_t nproc = mode == Mode::kOff ? 0 : own_count ? config.nproc : kSharedNproc;
-  must(l, set_limits({.data_bytes = l.memory_bytes + headroom,
+  const uint64_t file_bytes = config.memory_max > l.tmp_bytes ? config.memory_max : l.tmp_bytes;
+  must(l, set_limits({.data_bytes = l.data_bytes,
                       .file_bytes = file_bytes,
                       .nofile = config.nofile,
-                      .nproc = nproc}));
+                      .nproc = l.nproc}));
   must(l, die_with_parent(SIGKILL));
   if (getppid() != init) _exit(kSetupFailed);  // it died before the line above
   umask(022);
@@ -242,17 +239,29 @@ Failure keep_init_descriptors(Launch& l, int& signals) {
   return {};
 }
 
+// Until the spawner has put us into our cgroups; the namespace made then begins there.
+Failure wait_for_go(const Launch& l) {
+  pollfd poll_fd{l.report, POLLIN, 0};
+  char byte;
+  if (poll(&poll_fd, 1, kGoTimeoutMs) <= 0 || recv(l.report, &byte, sizeof byte, 0) != sizeof byte)
+    return {"wait for the spawner", ETIMEDOUT};
+  if (has_namespaces(l.config->mode) && unshare(CLONE_NEWCGROUP) != 0)
+    return Failure::at("unshare the cgroup namespace");
+  return {};
+}
+
 [[noreturn]] void run_init(Launch l) {
   const bool namespaces = has_namespaces(l.config->mode);
   const int death_signal = namespaces ? SIGKILL : SIGTERM;
   must(l, die_with_parent(death_signal));
   prctl(PR_SET_NAME, "hearth-init", 0, 0, 0);
   if (setsid() < 0) fail(l, Failure::at("setsid of init"));
+  must(l, wait_for_go(l));
   if (namespaces) {
     if (sethostname("hearth", 6) != 0) fail(l, Failure::at("set the host name"));
     must(l, loopback_up());
     must(l, send_mount_namespace(l.report));
-    must(l, enter_sandbox_root({l.config->tmp_bytes, l.code}));
+    must(l, enter_sandbox_root({l.tmp_bytes, l.code}));
   } else if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     fail(l, Failure::at("become a subreaper"));
   }
@@ -278,7 +287,7 @@ Failure keep_init_descriptors(Launch& l, int& signals) {
 }  // namespace
 
 pid_t launch(const Launch& l) {
-  const pid_t pid = sys::clone3(has_namespaces(l.config->mode) ? kNamespaces : 0);
+  const pid_t pid = sys::clone3(has_namespaces(l.config->mode) ? kNamespaces : 0, l.cgroup);
   if (pid != 0) return pid;
   run_init(l);
 }

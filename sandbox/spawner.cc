@@ -109,11 +109,11 @@ void Spawner::on_control(uint32_t events) {
 void Spawner::on_request(const Request& request) {
   if (request.type == MessageType::kSpawn) return spawn(request);
   if (request.type == MessageType::kAssign) return assign(request);
+  if (request.type == MessageType::kKill) on_child();  // what has ended was not killed
   Slot& slot = slots_[request.slot];
-  if (slot.state != State::kFree && slot.generation == request.generation) {
-    slot.killed = true;
-    kill_slot_processes(slot);
-  }
+  if (slot.state == State::kFree || slot.generation != request.generation) return;
+  if (request.type == MessageType::kKill) return request_kill(slot);
+  if (slot.state == State::kRunning) freeze(slot, request.type == MessageType::kFreeze);
 }
 
 void Spawner::spawn(const Request& request) {
@@ -139,9 +139,9 @@ void Spawner::spawn(const Request& request) {
   if (watch(slot.report.get(), request.slot, EPOLLIN)) fail_start(slot, "watch the sandbox", errno);
 }
 
-Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& report) {
+Failure Spawner::open_channels(Slot& slot, UniqueFd (&there)[kSpawnFds], UniqueFd& status,
+                               UniqueFd& report) {
   int ends[2];
-  UniqueFd there[kSpawnFds], status;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
     return Failure::at("make the channel");
   slot.engine_ends[kFdChannel].reset(ends[0]);
@@ -163,12 +163,28 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& r
   const int on = 1;
   if (setsockopt(slot.report.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
     return Failure::at("ask for credentials");
+  return {};
+}
+
+Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& report) {
+  if (request.network != Network::kNone)
+    return {"this network mode is not available here", EOPNOTSUPP};
+  UniqueFd there[kSpawnFds], status, clone_into;
+  if (Failure f = open_channels(slot, there, status, report)) return f;
+  slot.runtime = request.runtime;
+  slot.tmp_bytes = request.tmp_bytes;
+  const CgroupLimits limits = group_limits(request, slot.runtime, slot.tmp_bytes);
+  if (Failure f = cgroups_.prepare(request.slot, limits, clone_into)) return f;
+  slot.before = cgroups_.events(request.slot);
   const Launch plan{&config_,
                     &config_.runtimes[request.runtime],
                     filters_.of_runtime(request.runtime),
                     filters_.of_init(),
                     uid_of(request.slot),
                     request.memory_bytes,
+                    data_limit(request, slot.runtime, slot.tmp_bytes),
+                    nproc_limit(request.slot),
+                    request.tmp_bytes,
                     request.has_code ? request.code : nullptr,
                     request.entry,
                     there[kFdChannel].get(),
@@ -176,11 +192,13 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& r
                     there[kFdStderr].get(),
                     report.get(),
                     status.get(),
-                    init_lifeline_read_.get()};
+                    init_lifeline_read_.get(),
+                    facts_.landlock_abi,
+                    clone_into.get()};
   slot.init = launch(plan);
   slot.worker = 0;
-  slot.runtime = request.runtime;
-  return slot.init < 0 ? Failure::at("clone with new namespaces") : Failure{};
+  if (slot.init < 0) return Failure::at("clone with new namespaces");
+  return start_in_cgroup(request.slot, slot.init, slot.report.get());
 }
 
 void Spawner::real_code_path(const char* code, char (&path)[kDetailMax]) const {
@@ -207,8 +225,10 @@ void Spawner::assign(const Request& request) {
 }
 
 Failure Spawner::bind_code(Slot& slot, const Request& request) {
-  const uint64_t data_bytes =
-      request.memory_bytes + memory_headroom(config_.runtimes[slot.runtime].name);
+  freeze(slot, false);
+  if (Failure f = cgroups_.limit(request.slot, group_limits(request, slot.runtime, slot.tmp_bytes)))
+    return f;
+  const uint64_t data_bytes = data_limit(request, slot.runtime, slot.tmp_bytes);
   if (Failure f = set_memory_limit(slot.worker, data_bytes, uid_of(request.slot))) return f;
   if (has_namespaces(config_.mode)) {
     if (Failure f = mount_code_late(own_mounts_.get(), slot.mounts.get(), request.code)) {
@@ -225,6 +245,7 @@ void Spawner::kill_slot_processes(Slot& slot) {
   if (slot.init <= 0) return;
   if (!has_namespaces(config_.mode)) kill_descendants(slot.init);
   kill(slot.init, SIGKILL);
+  cgroups_.kill(index_of(slot));
 }
 
 bool Spawner::read_report(Slot& slot) {
@@ -324,6 +345,7 @@ void Spawner::on_init_exit(Slot& slot, int status) {
     slot.wait_status = status;
   slot.init = 0;
   if (has_namespaces(config_.mode)) return finish(slot);
+  cgroups_.kill(index_of(slot));
   slot.state = State::kEnding;
   ++ending_;
 }
@@ -333,6 +355,8 @@ void Spawner::finish(Slot& slot) {
   Outgoing& out = push(MessageType::kExited, &slot, index_of(slot));
   out.wait_status = slot.wait_status;
   out.killed = slot.killed;
+  freeze(slot, false);
+  tell_events(slot, out);
   slot = Slot{};
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/unique_fd.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/launch.h"
 #include "sandbox/layers.h"
 #include "sandbox/message.h"
@@ -40,8 +41,12 @@ class Spawner {
     bool worker_reported = false;
     bool bound = false;   // it has its code
     bool killed = false;  // by request
+    bool ended_before_kill = false;
+    bool frozen = false;
     uint32_t generation = 0;
     uint32_t runtime = 0;
+    uint64_t tmp_bytes = 0;
+    CgroupEvents before;  // of the slot's group, when this life began
     pid_t init = 0;
     pid_t worker = 0;
     int wait_status = 0;
@@ -57,7 +62,7 @@ class Spawner {
     MessageType type;
     uint32_t slot, generation;
     int32_t error, pid, wait_status;
-    bool killed;
+    bool killed, oom, oom_child, pids_hit;
     char detail[kDetailMax];
     UniqueFd fds[kSpawnFds];
   };
@@ -65,7 +70,9 @@ class Spawner {
   Failure prepare(char (&detail)[kDetailMax]);
   Failure check_degraded_paths(char (&detail)[kDetailMax]) const;
   Failure raise_descriptor_limit() const;
+  void open_cgroups();
   Failure run_trial();
+  Failure run_trial_or_without_cgroups();
   Failure watch(int fd, uint64_t tag, uint32_t events);
   bool receive_config(SpawnerConfig& config);
 
@@ -73,6 +80,15 @@ class Spawner {
   void on_request(const Request& request);
   void spawn(const Request& request);
   Failure open_and_launch(Slot& slot, const Request& request, UniqueFd& report);
+  Failure open_channels(Slot& slot, UniqueFd (&there)[kSpawnFds], UniqueFd& status,
+                        UniqueFd& report);
+  Failure start_in_cgroup(uint32_t slot, pid_t init, int report);
+  CgroupLimits group_limits(const Request& request, uint32_t runtime, uint64_t tmp_bytes) const;
+  uint64_t data_limit(const Request& request, uint32_t runtime, uint64_t tmp_bytes) const;
+  uint32_t nproc_limit(uint32_t slot) const;
+  void freeze(Slot& slot, bool frozen);
+  void tell_events(const Slot& slot, Outgoing& out) const;
+  void request_kill(Slot& slot);
   void assign(const Request& request);
   Failure bind_code(Slot& slot, const Request& request);
   void kill_slot_processes(Slot& slot);
@@ -103,6 +119,8 @@ class Spawner {
   UniqueFd init_lifeline_read_, init_lifeline_write_;
   SpawnerConfig config_{};
   Filters filters_;
+  LayerFacts facts_;
+  Cgroups cgroups_;
   std::unique_ptr<Slot[]> slots_;
   std::unique_ptr<Outgoing[]> outgoing_;  // a ring
   size_t outgoing_first_ = 0, outgoing_count_ = 0, outgoing_max_ = 0;

@@ -35,7 +35,14 @@ bool Spawner::send_front() {
   ExitedMessage exited{};
   iovec data{};
   if (out.type == MessageType::kExited) {
-    exited = {{kSpawnerMagic, out.type}, out.slot, out.generation, out.wait_status, out.killed, 0};
+    exited = {{kSpawnerMagic, out.type},
+              out.slot,
+              out.generation,
+              out.wait_status,
+              out.killed,
+              out.oom,
+              out.oom_child,
+              out.pids_hit};
     data = {&exited, sizeof exited};
   } else {
     answer.header = {kSpawnerMagic, out.type};

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "sandbox/landlock.h"
 #include "sandbox/root.h"
 #include "sandbox/spawner.h"
 #include "sandbox/spawner_tags.h"
@@ -92,7 +93,9 @@ bool Spawner::set_up(const SpawnerConfig& config, ReadyMessage& ready) {
                fix_for(failure));
     return false;
   }
-  describe_layers(config_.mode, as_root_, ready.layers);
+  facts_.as_root = as_root_;
+  facts_.cgroups = &cgroups_;
+  describe_layers(config_.mode, facts_, ready.layers);
   return true;
 }
 
@@ -136,10 +139,13 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
   if (Failure f = raise_descriptor_limit()) return f;
   if (Failure f = filters_.compile(config_, detail)) return f;
   as_root_ = may_choose_uids();
+  facts_.landlock_abi = landlock_abi();
+  facts_.landlock_error = errno;
   if (Failure f = check_degraded_paths(detail)) return f;
   if (config_.mode == Mode::kStrict && !as_root_)
     return {"strict mode needs root with CAP_SETUID and CAP_SETGID: run as root, or use mode user",
             EPERM};
+  open_cgroups();
   if (has_namespaces(config_.mode)) {
     if (Failure f = build_template(config_)) return f;
     own_mounts_.reset(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
@@ -156,7 +162,7 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGCHLD);
   if (sigprocmask(SIG_BLOCK, &blocked, nullptr) != 0) return Failure::at("block SIGCHLD");
-  if (Failure f = run_trial()) {
+  if (Failure f = run_trial_or_without_cgroups()) {
     snprintf(detail, sizeof detail, "a trial sandbox failed at: %.100s: %s", f.step,
              strerror(f.error));
     return f;
@@ -189,12 +195,20 @@ Failure Spawner::run_trial() {
   const int null =
       open(has_namespaces(config_.mode) ? "/template/dev/null" : "/dev/null", O_RDWR | O_CLOEXEC);
   UniqueFd null_fd(null);
+  Request request{};
+  request.memory_bytes = config_.memory_max;
+  const CgroupLimits limits = group_limits(request, 0, config_.tmp_bytes);
+  UniqueFd clone_into;
+  if (Failure f = cgroups_.prepare(0, limits, clone_into)) return f;
   const Launch trial{&config_,
                      nullptr,
                      filters_.of_runtime(0),
                      filters_.of_init(),
                      uid_of(0),
                      config_.memory_max,
+                     data_limit(request, 0, config_.tmp_bytes),
+                     nproc_limit(0),
+                     config_.tmp_bytes,
                      nullptr,
                      "",
                      null,
@@ -202,9 +216,12 @@ Failure Spawner::run_trial() {
                      null,
                      report_there.get(),
                      status_there.get(),
-                     init_lifeline_read_.get()};
+                     init_lifeline_read_.get(),
+                     facts_.landlock_abi,
+                     clone_into.get()};
   const pid_t pid = launch(trial);
   if (pid < 0) return Failure::at("clone with new namespaces");
+  if (Failure f = start_in_cgroup(0, pid, report_here.get())) return f;
   report_there.reset();
   Failure failure{"the worker did not get to its exec", EPROTO};
   pollfd poll_fd{report_here.get(), POLLIN, 0};
