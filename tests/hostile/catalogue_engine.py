@@ -22,7 +22,7 @@ CASES = [
     Case(86, "an answer after the answer", check="answer_later", strict="dropped", **BENIGN),
     Case(87, "work after the reply", check="background_work", strict="frozen", control="runs on", control_by="off", languages="Python"),
     Case(88, "a child after the reply", check="leftover_child", strict="ended", control="lives on", control_by="off", languages="Python"),
-    Case(89, "state of the function before", check="state_leak", strict="nothing seen", degraded="nothing seen|files seen", control="files seen", languages="Python"),
+    Case(89, "state of the function before", check="state_leak", strict="nothing seen", degraded="files seen", control="files seen", languages="Python"),
     Case(90, "timers and patched clocks", check="clock_games", strict="Sandbox.Timedout, ended", control="answers", control_by="benign", languages="Python, Node"),
     Case(91, "environments of others", check="secrets", strict="nothing seen", control="the engine's seen", control_by="function", languages="Python"),
     Case(92, "kill -9 of the engine", check="kill_engine", strict="no survivors, starts again", control="all live", control_by="benign", alone=True, languages="daemon"),

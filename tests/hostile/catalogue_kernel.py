@@ -1,6 +1,4 @@
 """Cases 1 to 35 and 101 on: processes and the kernel."""
-import os
-
 from case import Attempt as A
 from case import Case
 
@@ -24,14 +22,13 @@ BAD = "0xffffffffffffff00"  # no address: EFAULT from whoever looks
 PERM, KILL, NONE = "EPERM", "SIGSYS", "ENOSYS"
 
 CASES = [
-    Case(1, "fork bomb", check="fork_bomb", strict="timeout, all ended, neighbour well", control="no limit", control_by="function", alone=True),
+    Case(1, "fork bomb", check="fork_bomb", strict="timeout, all ended, neighbour well|Runtime.OutOfMemory, all ended, neighbour well", control="no limit", control_by="function", alone=True),
     Case(2, "thread bomb", (A("threads 2000", "EAGAIN|ENOMEM", control="ok", control_text="threads 600"),), alone=True),
     Case(3, "double fork and setsid", check="daemonize", strict="ended with the sandbox", control="lived on", control_by="function",
          languages="Python, Node"),
     Case(4, "kill -9 of everything", check="kill_all", strict="Runtime.ExitError, only its own", control="killed", control_by="function",
          languages="Python, Node"),
-    Case(5, "kill -9 of init", (A("kill 1 9", "ok", degraded="EPERM", control_text="kill_child", control="ok"), A("status", "confined",
-         control="free")), languages="C, Python, Node"),
+    Case(5, "kill -9 of init", (A("kill 1 9", "EPERM|ok", degraded="EPERM", control_text="kill_child", control="ok"), A("status", "confined", degraded="bounding set kept", control="free")), languages="C, Python, Node"),
     Case(6, "signals to engine and spawner", (A("kill {daemon} 0", "ESRCH", degraded="EPERM", control="ok"),
                                               A("kill {spawner} 0", "ESRCH", degraded="EPERM", control="ok"))),
     Case(7, "ptrace of the worker and of init", (A("ptrace parent", PERM, control="ok"), A("ptrace 1", PERM, control="ok", control_text="ptrace parent"))),
@@ -39,7 +36,7 @@ CASES = [
     Case(9, "init's memory, environment and root", (
         A("read /proc/1/mem", "ENOENT", degraded="EACCES", control="EIO", control_text="read /proc/{runner}/mem"),
         A("read /proc/1/environ", "ENOENT", degraded="EACCES", control="ok", control_text="read /proc/{runner}/environ"),
-        A("stat /proc/1/root/etc", "ENOENT", degraded="EACCES", control="ok", control_text="stat /proc/{runner}/root/etc"))),
+        A("stat /proc/1/root", "ENOENT", degraded="EACCES", control="ok", control_text="stat /proc/{runner}/root"))),
     Case(10, "a process of the host in /proc", (A("stat /proc/{daemon}", "ENOENT", degraded="ok", control="ok"),
                                                 A("read /proc/{daemon}/environ", "ENOENT", degraded="EACCES", control="ok"))),
     Case(11, "new namespaces by unshare and clone, high bits set", tuple(
@@ -71,7 +68,7 @@ CASES = [
     Case(25, "a filter of its own", (call("seccomp", "2 0 @", PERM, control="ok|EOPNOTSUPP"), call("prctl", f"22 2 {BAD} 0 0", "EINVAL", control="EFAULT"))),
     Case(26, "becoming root; a setuid file", (call("setuid", "0", PERM, control="ok"), call("setresuid", "0 0 0", PERM, control="ok"),
                                               call("setgroups", "0 0", PERM, control="ok"), A("setuid_file", "same", control="gained"),
-                                              A("list /var/tmp", "empty", degraded="empty|names", control_text="status",
+                                              A("list /var/tmp", "empty", degraded="EACCES", control_text="status",
                                                 control="free"))),
     Case(27, "priorities", (A("nice -10", "EACCES", degraded="EACCES", control="ok"), A("realtime", PERM, control="ok"),
                             call("ioprio_set", "1 0 0", PERM, control="ok"))),
@@ -96,8 +93,5 @@ FURTHER = [
     Case(102, "the kernel's log and the watch on whole file systems", (call("syslog", "10 0 0", PERM, control="ok"), call("fanotify_init", "-1 0", PERM))),
     Case(103, "file handles and quotas by descriptor", (call("name_to_handle_at", f"-100 {BAD} {BAD} {BAD} 0", PERM),
                                                       call("quotactl_fd", "-1 -1 0 0", PERM))),
-    Case(104, "capabilities", (call("capset", f"{BAD} {BAD}", PERM), call("prctl", "24 0 0 0 0", "EINVAL|EPERM", control="ok"), A("status", "confined", control="free"))),
+    Case(104, "capabilities", (call("capset", f"{BAD} {BAD}", PERM), call("prctl", "24 0 0 0 0", "EINVAL|EPERM", control="ok"), A("status", "confined", degraded="bounding set kept", control="free"))),
 ]
-
-if os.uname().machine != "x86_64":
-    raise SystemExit("the numbers of system calls here are those of x86_64")

@@ -9,7 +9,8 @@ import stat
 import subprocess
 import zipfile
 
-from harness import IS_ROOT, NOBODY, PATIENCE, Daemon, descendants, still_alive, wait_until
+from harness import PATIENCE, Daemon, descendants, still_alive, wait_until
+from rig import daemon_in
 
 HERE = pathlib.Path(__file__).resolve().parent
 FINE = "def handler(event, context):\n    return 1\n"
@@ -160,10 +161,8 @@ def odd_headers(rig, benign=False):
         rig.delete(name)
 
 
-def own_daemon(rig, **more):
-    config = {"sandbox": {"allow_degraded": True}} if rig.mode == "degraded" else {}
-    arguments = ("--i-know-this-is-unsafe",) if rig.mode == "off" else ()
-    return Daemon({**config, **more}, user=rig.mode == "user", sandbox=rig.mode, arguments=arguments)
+def own_daemon(rig, **config):
+    return daemon_in(rig.mode, config)
 
 
 def kill_engine(rig, benign=False):
@@ -237,7 +236,7 @@ def missing_layers(rig, benign=False):
     subprocess.run(["cc", "-O2", "-Wall", "-o", str(deny), str(HERE / "deny.c")], check=True)
     ran, tried = [], 0
     for what, number, arguments, modes in STEPS[:1] if benign else STEPS:
-        if rig.mode not in modes.split():
+        if rig.mode not in modes.split() and not benign:
             continue
         tried += 1
         call = 9999 if benign else number
@@ -252,7 +251,8 @@ def runs_without(rig, prefix):
     """Whether a daemon that is started with `prefix` runs a function."""
     daemon = own_daemon(rig, pool={"python3": 0, "nodejs": 0})
     # deny needs a right that the user's daemon has not: no_new_privs is set for it, which every worker has anyway.
-    daemon.command = [*daemon.command[:4], "--no-new-privs", *prefix, *daemon.command[4:]] if daemon.command[0] == "setpriv" else [*prefix, *daemon.command]
+    binary = daemon.command.index(str(daemon.binary))
+    daemon.command = [*daemon.command[:binary], *(["--no-new-privs"] if binary else []), *prefix, *daemon.command[binary:]]
     try:
         try:
             daemon.start()
@@ -266,4 +266,4 @@ def runs_without(rig, prefix):
 
 
 __all__ = [name for name in dir() if not name.startswith("_") and name not in
-           ("base64", "io", "json", "os", "pathlib", "signal", "stat", "subprocess", "zipfile", "IS_ROOT", "NOBODY", "HERE")]
+           ("base64", "io", "json", "os", "pathlib", "signal", "stat", "subprocess", "zipfile", "HERE")]

@@ -20,6 +20,8 @@ def shared_memory(rig):
         made = rig.attempts(one, "native", [f"shm_make {name}", f"sysv_make {key}", f"mq {name}"])
         seen = rig.attempts(two, "native", [f"shm_look {name}", f"sysv_look {key}"])
         rig.attempts(one, "native", [f"shm_remove {name}", f"sysv_remove {key}"])
+        if made[0] == "EACCES":
+            return "nothing seen"
         if made[0] != "ok":
             return f"could not be made: {made}"
         return {("ENOENT", "ENOENT"): "nothing seen", ("ENOENT", "ENOSYS"): "nothing seen", ("ok", "ENOSYS"): "POSIX seen", ("ok", "ok"): "all seen",
@@ -29,37 +31,42 @@ def shared_memory(rig):
         rig.delete(two)
 
 
-PY_MEMORY = ("kept = []\nwhile True: kept.append(bytearray(8 << 20))",
-             "kept = []\nwhile True:\n    kept.append('x' * len(kept) * 1000 + 'y')",
-             "import os\nfd = os.memfd_create('hearth-hostile')\nwhile True: os.write(fd, b'x' * (1 << 20))",
-             "import mmap\nkept = []\nwhile True:\n    kept.append(mmap.mmap(-1, 8 << 20)); kept[-1][::4096] = b'x' * 2048",
-             "f = open('/dev/shm/hearth-hostile-big', 'wb')\ng = open('/tmp/hearth-hostile-big', 'wb')\nwhile True:\n    for x in (f, g):\n        try: x.write(b'x' * (1 << 20))\n"
-             "        except OSError: raise MemoryError('tmpfs is full')")
-JS_MEMORY = ("const kept = []; for (;;) kept.push(Buffer.alloc(8 << 20, 1));", "const kept = []; for (;;) kept.push({a: [kept.length, 'x'.repeat(99)]});",
-             "const kept = []; for (;;) kept.push(new SharedArrayBuffer(8 << 20)) && new Uint8Array(kept.at(-1)).fill(1);")
+PY_MEMORY = {
+    "bytes": "kept = []\nwhile True: kept.append(bytearray(8 << 20))",
+    "text": "kept = []\nwhile True:\n    kept.append('x' * len(kept) * 1000 + 'y')",
+    "memory files": "import os\nfd = os.memfd_create('hearth-hostile')\nwhile os.fstat(fd).st_size < 1 << 30: os.write(fd, b'x' * (1 << 20))\nresult = 'no limit'",
+    "shared memory": "import mmap\nkept = []\nwhile len(kept) < 128:\n    kept.append(mmap.mmap(-1, 8 << 20)); kept[-1][::4096] = b'x' * 2048\nresult = 'no limit'",
+    "tmpfs": "files = []\nfor path in ('/dev/shm/hearth-hostile-big', '/tmp/hearth-hostile-big'):\n    try: files.append(open(path, 'wb'))\n    except OSError: pass\n"
+             "import os\nfor path in ('/dev/shm/hearth-hostile-big', '/tmp/hearth-hostile-big'):\n    try: os.unlink(path)\n    except OSError: pass\n"
+             "try:\n    for _ in range(600): [f.write(b'x' * (1 << 20)) for f in files]\n    result = 'no limit'\nexcept OSError: raise MemoryError('tmpfs is full')"}
+JS_MEMORY = {"buffers": "const kept = []; for (;;) kept.push(Buffer.alloc(8 << 20, 1));", "objects": "const kept = []; for (;;) kept.push({a: [kept.length, 'x'.repeat(99)]});"}
 
 
 def memory_bombs(rig):
     """Memory of every kind, in Python, Node and C, at a limit of 128 MB. An out of memory error that the language itself throws in time
-    (MemoryError, a RangeError) is a report of the limit too."""
+    (MemoryError, a RangeError) is a report of the limit too. /tmp is the host's in degraded mode, so its size is none of memory's."""
     wrong = []
     for language, codes in (("python", PY_MEMORY), ("node", JS_MEMORY)):
         name = rig.fresh(language, "timeout: 10s\nmemory: 128MB\n")
         try:
-            for code in codes:
-                outcome = rig.outcome(rig.attack(name, code))
-                if outcome not in ("Runtime.OutOfMemory", "MemoryError", "RangeError"):
-                    wrong.append(f"{language} {code!r}: {outcome}")
+            for kind, code in codes.items():
+                if kind == "tmpfs" and rig.mode == "degraded":
+                    continue
+                reply = rig.attack(name, code)
+                if reply.body == b'"no limit"':
+                    wrong.append(kind)
+                elif rig.outcome(reply) not in ("Runtime.OutOfMemory", "MemoryError", "RangeError"):
+                    wrong.append(f"{kind} ({reply})")
         finally:
             rig.delete(name)
     name = rig.fresh("native", "timeout: 10s\nmemory: 128MB\n")
     try:
         got = rig.attempts(name, "native", ["memory 1000"])
         if got[0] not in ("ENOMEM", "SIGKILL") and "OutOfMemory" not in got[0]:
-            wrong.append(f"native: {got}")
+            wrong.append(f"native memory ({got[0]})")
     finally:
         rig.delete(name)
-    return "; ".join(wrong) or "Runtime.OutOfMemory"
+    return "no limit on " + ", ".join(wrong) if wrong else "Runtime.OutOfMemory"
 
 
 def memory_bombs_control(rig):
@@ -71,13 +78,13 @@ def memory_bombs_control(rig):
 def child_memory(rig):
     """A child that the kernel kills for memory while the worker lives on: said in the log or counted."""
     name = rig.fresh("python", "timeout: 20s\nmemory: 256MB\n")
-    code = ("import subprocess, os\nresult = subprocess.run([os.environ['LAMBDA_TASK_ROOT'] + '/probe', 'memfd 400'], capture_output=True, text=True).stdout.strip()")
+    code = ("import subprocess, os\nresult = subprocess.run([os.environ['LAMBDA_TASK_ROOT'] + '/probe', 'memfd 1500'], capture_output=True, text=True).stdout.strip()")
     try:
         reply = rig.attack(name, code)
         if rig.outcome(reply) == "Runtime.OutOfMemory":
             return "flagged"
-        if reply.json() not in ("SIGKILL", "no such attempt", ""):
-            return f"the child got its memory: {reply.text}"
+        if reply.json() == "ok":
+            return "no limit"
         rig.attack(name, "result = 1")
         counted = [line for line in rig.daemon.metrics() if "oom" in line.lower() or "out_of_memory" in line]
         said = [line for line in rig.daemon.log().splitlines() if "memory" in line and name in line]
@@ -92,8 +99,9 @@ def child_memory_control(rig):
 
 
 def spin(rig):
-    """Four processes that compute, with `cpu: 0.5`: their CPU time against the wall clock's."""
-    quota = "" if rig.mode == "off" else "cpu: 0.5\n"
+    """Four processes that compute, with `cpu: 0.2`: the most CPU time that they get of the wall clock's. Others may take the machine
+    meanwhile, so one try that gets more is enough to show that there is no limit."""
+    quota = "" if rig.mode == "off" else "cpu: 0.2\n"
     name = rig.fresh("python", "timeout: 20s\nconcurrency: {workers_max: 1}\n" + quota)
     code = """
 import os, resource, time
@@ -101,7 +109,7 @@ began, children = time.monotonic(), []
 for _ in range(4):
     pid = os.fork()
     if pid == 0:
-        while time.monotonic() - began < 2: pass
+        while time.monotonic() - began < 1: pass
         os._exit(0)
     children.append(pid)
 for pid in children: os.waitpid(pid, 0)
@@ -109,10 +117,15 @@ used = resource.getrusage(resource.RUSAGE_CHILDREN)
 result = [used.ru_utime + used.ru_stime, time.monotonic() - began]
 """
     try:
-        used, wall = rig.attack(name, code).json()
+        shares = []
+        for _ in range(3):
+            used, wall = rig.attack(name, code).json()
+            shares.append(used / wall)
+            if shares[-1] > 0.35:
+                return "no limit"
         before = rig.neighbour.calls
         wait_until(lambda: rig.neighbour.calls > before + 2, "calls of the neighbour", 10)
-        return "quota kept, neighbour well" if used < 0.7 * wall else "no limit"
+        return "quota kept, neighbour well"
     finally:
         rig.delete(name)
 
@@ -156,7 +169,8 @@ def state_leak(rig):
     leave = """
 import os, subprocess
 for path in ('/tmp/hearth-hostile-state', '/dev/shm/hearth-hostile-state'):
-    open(path, 'w').write('secret')
+    try: open(path, 'w').write('secret')
+    except OSError: pass
 os.environ['HOSTILE'] = 'secret'
 import builtins; builtins.hostile = 'secret'
 subprocess.Popen(['/usr/bin/sleep', event['mark']])
@@ -164,7 +178,10 @@ result = os.getuid()
 """
     look = """
 import os, builtins
-result = [p for f in ('/tmp', '/dev/shm') for p in os.listdir(f) if 'hearth-hostile-state' in p] + [k for k in os.environ if k == 'HOSTILE'] + \\
+def names(f):
+    try: return os.listdir(f)
+    except OSError: return []
+result = [p for f in ('/tmp', '/dev/shm') for p in names(f) if 'hearth-hostile-state' in p] + [k for k in os.environ if k == 'HOSTILE'] + \\
     [n for n in dir(builtins) if n == 'hostile'] + [p for p in os.listdir('/proc') if p.isdigit() and event['mark'].encode() in read(p)]
 """
     look = "def read(p):\n    try: return open('/proc/' + p + '/cmdline', 'rb').read()\n    except OSError: return b''\n" + look
@@ -224,7 +241,8 @@ mine = [t for t in texts if not t.startswith('Name:\\thearth-init')]
 result = [len(mine), all('Seccomp:\\t2' in t and 'NoNewPrivs:\\t1' in t and 'CapPrm:\\t' + '0' * 16 in t and 'CapBnd:\\t' + '0' * 16 in t for t in mine)]
 """
     if rig.mode in ("degraded", "off"):
-        python = python.replace("/proc/[0-9]*", "/proc/self")
+        # The others of /proc are not its own; and a plain user can't drop the bounding set, which no_new_privs makes void.
+        python = python.replace("/proc/[0-9]*", "/proc/self").replace(" and 'CapBnd:\\t' + '0' * 16 in t", "")
     name = rig.fresh("python", "timeout: 10s\n")
     try:
         count, good = rig.attack(name, python).json()
@@ -244,7 +262,7 @@ result = subprocess.run(['/proc/self/fd/%d' % fd, 'status', 'fds', 'clone 0x1000
 """
     try:
         got = rig.attack(name, code).json()
-        return "confined" if got and got[0] == "confined" and got[2] == "EPERM" else "free" if got and got[0] == "free" else str(got)
+        return "confined" if got and got[0] in ("confined", "bounding") and got[-1] == "EPERM" else "free" if got and got[0] == "free" else str(got)
     finally:
         rig.delete(name)
 

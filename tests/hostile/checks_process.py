@@ -138,7 +138,7 @@ finally:
 """
     try:
         outcome = rig.outcome(rig.attack(name, code))
-        look = rig.attack(name, "import os\nresult = sorted(n for f in ('/tmp', '/var/task', '/') for n in os.listdir(f) if n.startswith('core'))")
+        look = rig.attack(name, "import os\nresult = sorted(n for f in ('/tmp', os.environ['LAMBDA_TASK_ROOT'], os.getcwd()) for n in os.listdir(f) if n == 'core' or n.startswith('core.'))")
         host = [str(path) for folder in (rig.daemon.work, rig.daemon.state, rig.daemon.tmp) for path in folder.glob("core*")]
         return f"{outcome}, {'no core' if look.body == b'[]' and not host else f'cores: {look.text} {host}'}"
     finally:

@@ -1,10 +1,8 @@
 """The daemon that the cases of one mode share, the neighbour that must keep answering right, and the picture of the machine before and after."""
 import hashlib
 import itertools
-import json
 import os
 import pathlib
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,11 +12,13 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "integration"))
-from harness import IS_ROOT, PATIENCE, ROOT, Daemon, descendants, rss_kib, wait_until  # noqa: E402
+from harness import IS_ROOT, PATIENCE, ROOT, Daemon, descendants  # noqa: E402
 
 BUILD = ROOT / "build/hostile"
 NEIGHBOUR = "calls = 0\ndef handler(event, context):\n    return event['n'] * 7 + 3\n"
 MARK = "hearth-hostile"
+PLAIN_USER = 1_600_000_000 + os.getpid()
+PROCESSES_MAX = 600
 INHERITED = 77  # a descriptor that a process without a sandbox inherits
 
 
@@ -128,13 +128,14 @@ class Picture:
                 "user/max_user_namespaces")
 
     def __init__(self, work):
+        """`work`: the daemon's folder. Another run at the same time may leave marks for a moment, so wait for those to go."""
         self.facts = {f"sysctl {name}": digest("/proc/sys/" + name) for name in self.SETTINGS}
         self.facts.update({f"file {path}": digest(path) for path in ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/hosts", "/etc/resolv.conf",
                                                                      "/etc/ld.so.preload", "/proc/swaps", "/proc/modules")})
         self.facts.update({f"names in {folder}": listing(folder) for folder in ("/", "/etc", "/usr", "/usr/bin", "/var", "/boot")})
         self.facts["marked files"] = [path for folder in ("/tmp", "/dev/shm", "/var/tmp", "/dev/mqueue", str(work)) for path in self.marked(folder)]
         self.facts["marked sockets"] = sorted(line.split()[-1] for line in pathlib.Path("/proc/net/unix").read_text().splitlines()
-                                              if MARK in line)
+                                              if f"{MARK}-{os.getpid()}-" in line or str(work) in line)
         self.facts["shared memory of slots"] = sorted(line.split()[0] for line in pathlib.Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
                                                       if line.split()[0].startswith("1751"))
         self.facts["mounts"] = sorted(line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()
@@ -186,6 +187,24 @@ class Neighbour:
         self.thread.join()
 
 
+def daemon_in(mode, config):
+    """A daemon that is not started yet. Degraded mode is that of a plain user whom nobody else is: its processes share one uid, so what
+    a function can do to processes of its uid, it can do to this daemon only. The limit on processes is the user's, as a service has it."""
+    if mode != "degraded":
+        return Daemon(config, user=mode == "user", sandbox=mode, arguments=("--i-know-this-is-unsafe",) if mode == "off" else ())
+    # Not in /tmp, which functions share with the host there: whatever lies in it is theirs too.
+    work = tempfile.mkdtemp(prefix="hearth-test-", dir="/var/tmp")
+    daemon = Daemon({**config, "sandbox": {"allow_degraded": True}}, user=True, sandbox=mode, work=work)
+    daemon.own_work = True
+    if IS_ROOT:
+        user = str(PLAIN_USER)
+        os.chown(daemon.state, PLAIN_USER, PLAIN_USER)
+        start = daemon.command.index(str(daemon.binary))
+        daemon.command = ["prlimit", f"--nproc={PROCESSES_MAX}:{PROCESSES_MAX}", "setpriv", "--reuid=" + user, "--regid=" + user, "--clear-groups",
+                          *daemon.command[start:]]
+    return daemon
+
+
 class Rig:
     """One daemon in one mode with its functions; a context manager. `failures` says what was harmed."""
 
@@ -198,10 +217,7 @@ class Rig:
         self.names = itertools.count()
         self.lock = threading.Lock()
         self.languages = {}  # function -> language
-        user = mode == "user"
-        own = {"sandbox": {"allow_degraded": True}} if mode == "degraded" else {}
-        arguments = {"off": ("--i-know-this-is-unsafe",), "degraded": ()}.get(mode, ())
-        self.daemon = Daemon({**self.CONFIG, **own, **(config or {})}, user=user, sandbox=mode, arguments=arguments)
+        self.daemon = daemon_in(mode, {**self.CONFIG, **(config or {})})
         self.before = Picture(self.daemon.work)
         self.services = HostServices(self.daemon.work)
         self.failures = []
@@ -210,7 +226,7 @@ class Rig:
         try:
             self.daemon.start()
             self.spawner = self.daemon.spawner_pid()
-            self.daemon.python("neighbour", NEIGHBOUR, "timeout: 20s\nmemory: 64MB\nconcurrency: {workers_max: 1}\n")
+            self.daemon.python("neighbour", NEIGHBOUR, "timeout: 10s\nmemory: 64MB\nconcurrency: {workers_max: 1}\n")
             self.neighbour = Neighbour(self)
         except BaseException:
             self.daemon.end()
@@ -223,7 +239,7 @@ class Rig:
             self.neighbour.close()
             self.failures += [f"the neighbour got a wrong answer: {text}" for text in self.neighbour.wrong[:5]]
             self.services.close()
-            self.failures += [f"the machine was changed: {text}" for text in self.before.changes(Picture(self.daemon.work))]
+            self.failures += [f"the machine was changed: {text[:400]}" for text in self.changes()]
             if self.daemon.process is None or self.daemon.process.poll() is not None:
                 self.failures.append(f"the engine ended: {self.daemon.log()[-2000:]}")
             else:
@@ -233,6 +249,13 @@ class Rig:
         finally:
             self.daemon.end()
             self.services.close()
+
+    def changes(self):
+        """What differs from the picture before; what others do at the same time gets a moment to be over."""
+        deadline = time.monotonic() + 10
+        while (found := self.before.changes(Picture(self.daemon.work))) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return found
 
     # --- functions
 
@@ -269,6 +292,8 @@ class Rig:
         else:
             reply = self.attack(name, "return require('child_process').spawnSync(process.env.LAMBDA_TASK_ROOT + '/probe', event.texts, "
                                 "{encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit']}).stdout.trim().split('\\n')", 120, texts=texts)
+        if reply.status == 200 and "x-amz-function-error" in reply.headers and len(texts) == 1:
+            return [self.outcome(reply)]
         if reply.status != 200 or "x-amz-function-error" in reply.headers:
             return [f"the function failed: {reply}"] * len(texts)
         found = reply.json()
@@ -303,11 +328,3 @@ class Rig:
         if self.neighbour.wrong:
             return f"the neighbour got a wrong answer: {self.neighbour.wrong[0]}"
         return ""
-
-
-def work_folder():
-    folder = tempfile.mkdtemp(prefix="hearth-test-hostile-")
-    return pathlib.Path(folder)
-
-
-__all__ = ["HERE", "IS_ROOT", "PATIENCE", "Rig", "Picture", "bare", "build_probe", "descendants", "json", "rss_kib", "shutil", "wait_until"]

@@ -179,19 +179,19 @@ static int try_threads(const char* most) {
 static int try_status(const char* unused) {
   (void)unused;
   char line[256];
-  int good = 0;
+  int good = 0, bounded = 0;
   FILE* file = fopen("/proc/self/status", "r");
   if (file == NULL) return errno;
   while (fgets(line, sizeof line, file) != NULL) {
     good += strcmp(line, "CapPrm:\t0000000000000000\n") == 0;
     good += strcmp(line, "CapEff:\t0000000000000000\n") == 0;
-    good += strcmp(line, "CapBnd:\t0000000000000000\n") == 0;
+    bounded += strcmp(line, "CapBnd:\t0000000000000000\n") == 0;
     good += strcmp(line, "CapAmb:\t0000000000000000\n") == 0;
     good += strcmp(line, "NoNewPrivs:\t1\n") == 0;
     good += strcmp(line, "Seccomp:\t2\n") == 0;
   }
   fclose(file);
-  return say(good == 6 ? "confined" : "free");
+  return say(good != 5 ? "free" : bounded ? "confined" : "bounding set kept");
 }
 static int try_memory(const char* mib) {
   const size_t bytes = strtoul(mib, NULL, 10) << 20;
