@@ -1,6 +1,7 @@
 """Attacks over the network. Those on `network: egress` name an allowlist."""
 import os
 import socket
+import sys
 import threading
 
 PORT = 20_000 + os.getpid() % 10_000
@@ -149,7 +150,8 @@ def connect_flood_control(rig):
 
 
 RACE = """
-import ctypes, socket, struct, threading
+import ctypes, socket, struct, sys, threading
+sys.setswitchinterval(1e-6)  # so that the address changes between any two steps
 libc = ctypes.CDLL(None, use_errno=True)
 address = (ctypes.c_ubyte * 16)()
 port = struct.pack('>H', event['port'])
@@ -189,6 +191,10 @@ def address_race(rig):
 
 def address_race_control(rig):
     """Bare, the changed address is what the kernel sees."""
-    scope = {"event": {"port": rig.services.port, "allowed": "203.0.113.1", "rounds": 300}}
-    exec(RACE, scope)  # pylint: disable=exec-used
-    return "leaks" if scope["result"] > 0 else "no leak in 300 rounds"
+    scope = {"event": {"port": rig.services.port, "allowed": "203.0.113.1", "rounds": 5000}}
+    usual = sys.getswitchinterval()
+    try:
+        exec(RACE, scope)  # pylint: disable=exec-used
+    finally:
+        sys.setswitchinterval(usual)
+    return "leaks" if scope["result"] > 0 else "no leak in 5,000 rounds"

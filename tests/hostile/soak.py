@@ -42,6 +42,7 @@ ENGINE_GROWTH_KIB = 4096
 SPAWNER_GROWTH_KIB = 256
 WARM_UP = 0.1
 LONGEST_CALL_S = 10
+FUNCTIONS = 12
 CHECK_EVERY = 250  # rounds between looks at descendants that should not pile up
 
 PYTHON = "def handler(event, context):\n    return event['n'] + 1\n"
@@ -149,7 +150,7 @@ def picture(rig):
 def at_rest(rig):
     """The picture when nothing moves any more: three times the same number of everything, the memory aside. Code without a function stays
     for the longest call; that is waited for."""
-    wait_until(lambda: picture(rig)["code folders"] <= 1, "the end of unused code", 10 * LONGEST_CALL_S)
+    wait_until(lambda: picture(rig)["code folders"] == 0, "the end of unused code", 10 * LONGEST_CALL_S)
     seen = []
 
     def calm():
@@ -164,7 +165,7 @@ def rounds(rig, victims, count):
     """Runs rounds; returns how many cold starts there were."""
     starts = 0
     for number in range(count):
-        index = random.randrange(12)
+        index = random.randrange(FUNCTIONS)
         name = f"victim{index}"
         if name not in victims.live:
             victims.deploy(index)
@@ -185,6 +186,15 @@ def rounds(rig, victims, count):
     return starts
 
 
+def use_many_slots(victims):
+    """Twice as many workers at once as the rounds have: a slot's control group is made when it is first used, and kept for the next worker."""
+    for index in range(2 * FUNCTIONS):
+        victims.deploy(index)
+        victims.call(f"victim{index}", index)
+    for name in list(victims.live):
+        victims.delete(name)
+
+
 def differences(before, after):
     found = []
     for key, value in before.items():
@@ -202,8 +212,10 @@ def main():
     began, problems = time.monotonic(), []
     with Rig(ARGUMENTS.mode, {"limits": {**Rig.CONFIG["limits"], "timeout": f"{LONGEST_CALL_S}s"}}) as rig:
         rig.neighbour.close()  # its worker looks like those that are killed here
+        rig.daemon.cli("delete", "neighbour", check=0)
         victims = Victims(rig)
         try:
+            use_many_slots(victims)
             rounds(rig, victims, max(20, int(count * WARM_UP)))
             before = at_rest(rig)
             starts = rounds(rig, victims, count)
