@@ -39,6 +39,13 @@ Failure write_map(const char* path, unsigned outside) {
   return {};
 }
 
+bool has_setpcap() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) != 0) return false;
+  return (data[0].effective >> CAP_SETPCAP & 1) != 0;
+}
+
 }  // namespace
 
 uint64_t memory_headroom(const char* runtime) {
@@ -94,9 +101,10 @@ Failure drop_privileges(uint32_t uid) {
   for (int capability = 0; capability < 64; ++capability) {
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
     if (errno == EINVAL) break;  // the kernel's last one is behind us
-    // Without CAP_SETPCAP there is nothing to drop from: no_new_privs makes the bounding set void.
-    if (errno == EPERM) break;
-    return Failure::at("drop the bounding set");
+    const Failure failure = Failure::at("drop the bounding set");
+    // Without CAP_SETPCAP there is no way to drop it; no_new_privs makes the bounding set void.
+    if (failure.error == EPERM && !has_setpcap()) break;
+    return failure;
   }
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
     return Failure::at("clear the ambient set");
