@@ -249,14 +249,17 @@ void Workers::on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) {
   // Its last words count: what it answered before it ended is an answer.
   if (!process->given_up) process->channel.drain(limits_.reply_max + kReadBuffer);
   // A worker on its way out closes its channel first, and may need long for the rest: only one that
-  // had to be killed broke the protocol.
+  // had to be killed broke the protocol. One that the kernel ended for memory may need longest: all
+  // of its pages have to go first, and our kill may come before its status.
   const int status = exited.wait_status;
   const bool had_to_be_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-  if (process->hung_up && had_to_be_killed) violation(*process, "it closed its channel");
+  const bool out_of_memory = exited.oom != 0 || (process->hung_up && exited.oom_child != 0);
+  if (process->hung_up && had_to_be_killed && !out_of_memory)
+    violation(*process, "it closed its channel");
   WorkerExit exit;
   exit.wait_status = status;
   exit.killed_by_engine = exited.killed_by_request != 0;
-  exit.out_of_memory = exited.oom != 0;
+  exit.out_of_memory = out_of_memory;
   exit.out_of_memory_child = exited.oom_child != 0;
   exit.pids_hit = exited.pids_hit != 0;
   if (exited.with_family != 0)
