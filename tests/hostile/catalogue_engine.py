@@ -20,7 +20,7 @@ CASES = [
     Case(84, "descriptors sent to the engine", check="descriptors_over_the_channel", strict="none kept", alone=True, **BENIGN),
     Case(85, "a worker that is never ready", check="never_ready", strict="Sandbox.Timedout", **BENIGN),
     Case(86, "an answer after the answer", check="answer_later", strict="dropped", **BENIGN),
-    Case(87, "work after the reply", check="background_work", strict="frozen", control="runs on", control_by="off", languages="Python"),
+    Case(87, "work after the reply", check="background_work", strict="frozen", user="runs on", degraded="runs on", control="runs on", control_by="off", languages="Python"),
     Case(88, "a child after the reply", check="leftover_child", strict="ended", control="lives on", control_by="off", languages="Python"),
     Case(89, "state of the function before", check="state_leak", strict="nothing seen", degraded="files seen", control="files seen", languages="Python"),
     Case(90, "timers and patched clocks", check="clock_games", strict="Sandbox.Timedout, ended", control="answers", control_by="benign", languages="Python, Node"),

@@ -105,6 +105,7 @@ def spin(rig):
     name = rig.fresh("python", "timeout: 20s\nconcurrency: {workers_max: 1}\n" + quota)
     code = """
 import os, resource, time
+before = resource.getrusage(resource.RUSAGE_CHILDREN)
 began, children = time.monotonic(), []
 for _ in range(4):
     pid = os.fork()
@@ -114,7 +115,7 @@ for _ in range(4):
     children.append(pid)
 for pid in children: os.waitpid(pid, 0)
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
-result = [used.ru_utime + used.ru_stime, time.monotonic() - began]
+result = [used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime, time.monotonic() - began]
 """
     try:
         shares = []
