@@ -1,6 +1,7 @@
-// What the engine and the agent of one sandbox say to each other: a SEQPACKET socket, plain structs,
-// same machine and same build. The engine sends one Config; the agent sends Reports until the
-// sandbox is gone. Until its Config has come, the agent refuses every connection and every name.
+// What the engine and the agent of one sandbox say to each other: a SEQPACKET socket, plain
+// structs, same machine and same build. The engine sends one Config; the agent sends Reports until
+// the sandbox is gone. Until its Config has come, the agent refuses every connection and every
+// name.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -50,8 +51,8 @@ struct Resolver {
 struct Config {
   uint32_t magic;
   uint32_t rules_count, hosts_count, resolvers_count, protected_count;
-  uint32_t connect_timeout_ms;  // 1 .. 600,000
-  uint32_t answer_seconds_min;  // an answer counts at least this long; at most 3,600
+  uint32_t connect_timeout_ms;   // 1 .. 600,000
+  uint32_t answer_seconds_min;   // an answer counts at least this long; at most 3,600
   uint32_t question_timeout_ms;  // of one try with one resolver; 1 .. 60,000
   uint32_t pending_max;          // blocking connects under way; 1 .. kPendingMax
   uint32_t rate, burst;          // connects a second, and how many at once; 1 .. kRateMax
@@ -69,17 +70,17 @@ inline constexpr uint32_t kBurst = 400;
 
 // How attempts ended. One counter each.
 enum class Outcome : uint8_t {
-  kConnected,       // or handed over while it connects (non-blocking)
-  kFailed,          // allowed; the network said no
-  kTimedOut,        // allowed; nobody answered in time
-  kDeniedRule,      // no rule, or not resolved, or no longer
-  kDeniedSpecial,   // an address that only a CIDR entry could allow
-  kDeniedEngine,    // one of the engine's own listeners
-  kDeniedLimit,     // too many at once, or too fast
-  kDeniedName,      // a name that no rule permits
-  kResolved,        // a question was answered
-  kResolveFailed,   // no resolver answered, or the name does not exist
-  kBroken,          // the worker's memory or descriptor could not be used
+  kConnected,      // or handed over while it connects (non-blocking)
+  kFailed,         // allowed; the network said no
+  kTimedOut,       // allowed; nobody answered in time
+  kDeniedRule,     // no rule, or not resolved, or no longer
+  kDeniedSpecial,  // an address that only a CIDR entry could allow
+  kDeniedEngine,   // one of the engine's own listeners
+  kDeniedLimit,    // too many at once, or too fast
+  kDeniedName,     // a name that no rule permits
+  kResolved,       // a question was answered
+  kResolveFailed,  // no resolver answered, or the name does not exist
+  kBroken,         // the worker's memory or descriptor could not be used
   kCount,
 };
 inline constexpr size_t kOutcomes = static_cast<size_t>(Outcome::kCount);
