@@ -99,6 +99,20 @@ Result<StateLock> take_state_folder(const std::string& path) {
   return lock;
 }
 
+SandboxLeast as_least(sandbox::Mode mode) {
+  switch (mode) {
+    case sandbox::Mode::kStrict:
+      return SandboxLeast::strict;
+    case sandbox::Mode::kUser:
+      return SandboxLeast::user;
+    case sandbox::Mode::kDegraded:
+      return SandboxLeast::degraded;
+    case sandbox::Mode::kOff:
+      break;
+  }
+  return SandboxLeast::any;
+}
+
 using Names = std::map<std::string, FunctionSpecPtr, std::less<>>;
 
 }  // namespace
@@ -229,8 +243,14 @@ Status Engine::Parts::start_sandbox() {
 }
 
 Status Engine::Parts::start_store() {
+  const SandboxLeast mode = as_least(workers.launcher().ready().mode);
+  store.set_sandbox(mode);
   for (const FunctionSpecPtr& spec :
        HEARTH_TRY(store.open(*std::exchange(state_lock, std::nullopt)))) {
+    if (Status met = check_sandbox(spec->least_sandbox, mode); !met) {
+      log.error("store", "'{}' can't be called: {}", spec->name, met.error().detail);
+      continue;
+    }
     stored[spec->name] = spec;
     if (!dispatcher.upsert(spec))
       log.error("store", "'{}' is left out: limits.functions is reached", spec->name);

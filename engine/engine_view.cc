@@ -16,7 +16,9 @@ constexpr std::array<std::string_view, static_cast<size_t>(sandbox::Layer::kLaye
     kLayerNames = {"user_namespace", "pid_namespace", "mount_namespace",  "network_namespace",
                    "ipc_namespace",  "uts_namespace", "cgroup_namespace", "read_only_root",
                    "private_tmp",    "slot_uid",      "no_capabilities",  "no_new_privs",
-                   "seccomp",        "rlimits",       "code_read_only"};
+                   "seccomp",        "rlimits",       "code_read_only",   "landlock",
+                   "cgroup_memory",  "cgroup_cpu",    "cgroup_pids",      "cgroup_io",
+                   "freezer",        "not_dumpable"};
 
 std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);

@@ -106,6 +106,7 @@ Result<sandbox::SpawnerConfig> spawner_config(const Config& config,
   out.slots_max = std::min<uint32_t>(config.limits.workers_max, sandbox::kSlotsMax);
   out.memory_max = config.limits.function_memory_max;
   out.tmp_bytes = kTmpBytes;
+  out.tmp_max = std::max<uint64_t>(kTmpBytes, config.limits.function_memory_max);
   out.nofile = kFilesMax;
   out.nproc = kTasksMax;
   HEARTH_TRY(copy_text(out.code_dir, config.state_dir + "/code", "the state folder's path"));

@@ -11,6 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (config.slots_max == 0) {
     config.slots_max = 8;
     config.memory_max = 1 << 30;
+    config.tmp_bytes = 1 << 20;
+    config.tmp_max = 1 << 24;
     config.runtimes_count = 2;
     config.runtimes[0].path[0] = '/';
   }
@@ -21,7 +23,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (check_request(message, config, request, why) != Check::kGood) return 0;
   // What passed must be within its bounds.
   if (request.slot >= config.slots_max) abort();
-  if (request.type == MessageType::kKill) return 0;
+  if (request.type == MessageType::kKill || request.type == MessageType::kFreeze ||
+      request.type == MessageType::kThaw)
+    return 0;
+  if (request.cpu_millis > kCpuMillisMax) abort();
+  if (request.network != Network::kNone && request.network != Network::kEgress) abort();
+  if (request.type == MessageType::kSpawn &&
+      (request.tmp_bytes == 0 || request.tmp_bytes > config.tmp_max))
+    abort();
   if (request.memory_bytes == 0 || request.memory_bytes > config.memory_max) abort();
   if (request.has_code && strlen(request.code) != kSha256Hex) abort();
   if (request.entry[0] != '\0' && !entry_is_plain(request.entry)) abort();

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include "sandbox/probe.h"
 #include "sandbox/test_rig.h"
 #include "tests/catch.h"
@@ -212,6 +214,60 @@ TEST_CASE("degraded mode keeps privileges and dangerous calls away") {
   if (running_as_root()) CHECK(worker.attempt("kill " + self + " 0") == "E1");
   // Their /proc is the host's, but the spawner and the init of a sandbox can't be looked into.
   CHECK(worker.attempt("read /proc/" + std::to_string(rig.spawner_pid()) + "/environ") == "E13");
+}
+
+TEST_CASE("landlock confines files signals and abstract sockets in degraded mode") {
+  if (!allowed(Mode::kDegraded)) return;
+  const HostServices host;
+  Rig rig(Mode::kDegraded);
+  Rig control(Mode::kOff);
+  const std::string open_file = rig.folder.path() + "/state.txt";
+  std::ofstream(open_file) << "the engine's own";
+  std::ofstream(rig.folder.path() + "/shims/shim.txt") << "shim";
+  rig.start();
+  control.start();
+  REQUIRE(rig.ready_error == "");
+  const LayerState& layer = rig.ready.layers[static_cast<size_t>(Layer::kLandlock)];
+  if (layer.on == 0) {
+    WARN("skipped: " << layer.reason);
+    return;
+  }
+  TestWorker worker = rig.spawn(0), free = control.spawn(0);
+  REQUIRE(worker.line() == "HELLO");
+  REQUIRE(free.line() == "HELLO");
+  const auto both = [&](const std::string& text, const char* confined) {
+    CHECK(text + ": " + worker.attempt(text) == text + ": " + confined);
+    CHECK(text + ": " + free.attempt(text) == text + ": 0");
+  };
+  both("read " + open_file, "E13");
+  both("read /etc/issue", "E13");
+  both("read " + rig.code_path('a') + "/hello.txt", "0");
+  both("read " + rig.folder.path() + "/shims/shim.txt", "0");
+  both("read /etc/passwd", "0");
+  both("read /dev/urandom", "0");
+  if (layer.reason[0] != '\0') return;
+  both("abstract " + host.name, "E1");
+  both("kill " + std::to_string(free.pid) + " 0", "E1");
+}
+
+TEST_CASE("landlock keeps signals from the init of a sandbox") {
+  const Mode mode = GENERATE(Mode::kStrict, Mode::kUser);
+  CAPTURE(static_cast<int>(mode));
+  if (!allowed(mode)) return;
+  Rig rig(mode);
+  rig.start();
+  const LayerState& layer = rig.ready.layers[static_cast<size_t>(Layer::kLandlock)];
+  if (layer.on == 0 || layer.reason[0] != '\0') {
+    WARN("skipped: " << layer.reason);
+    return;
+  }
+  TestWorker worker = rig.spawn(0);
+  REQUIRE(worker.line() == "HELLO");
+  // Init has the worker's own uid: without Landlock it may be signalled, and ignores it.
+  CHECK(worker.attempt("kill 1 0") == "E1");
+  CHECK(worker.attempt("kill 0 0") == "0");
+  REQUIRE(rig.assign(worker, code_hash('a')).error == 0);
+  CHECK(worker.attempt("read /var/task/hello.txt") == "0");
 }
 
 TEST_CASE("two sandboxes don't see each other") {

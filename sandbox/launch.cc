@@ -15,6 +15,7 @@
 
 #include "base/unique_fd.h"
 #include "sandbox/confine.h"
+#include "sandbox/landlock.h"
 #include "sandbox/root.h"
 #include "sandbox/tree.h"
 
@@ -156,10 +157,11 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
   must(l, place_descriptors(l));  // before the limit on descriptors
   if (mode == Mode::kUser) must(l, enter_own_user_namespace());
   if (mode != Mode::kOff) must(l, drop_privileges(l.uid));
+  if (mode != Mode::kOff && l.landlock > 0)
+    must(l, restrict_files({l.config, l.runtime, l.code, l.landlock}));
   const uint64_t headroom = memory_headroom(l.runtime == nullptr ? "" : l.runtime->name);
   const SpawnerConfig& config = *l.config;
-  const uint64_t file_bytes =
-      config.memory_max > config.tmp_bytes ? config.memory_max : config.tmp_bytes;
+  const uint64_t file_bytes = config.memory_max > l.tmp_bytes ? config.memory_max : l.tmp_bytes;
   // Without a uid or a user namespace of its own, a worker is counted together with all that its
   // user runs.
   const bool own_count = mode == Mode::kUser || l.uid != 0;
@@ -252,7 +254,7 @@ Failure keep_init_descriptors(Launch& l, int& signals) {
     if (sethostname("hearth", 6) != 0) fail(l, Failure::at("set the host name"));
     must(l, loopback_up());
     must(l, send_mount_namespace(l.report));
-    must(l, enter_sandbox_root({l.config->tmp_bytes, l.code}));
+    must(l, enter_sandbox_root({l.tmp_bytes, l.code}));
   } else if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     fail(l, Failure::at("become a subreaper"));
   }

@@ -31,13 +31,14 @@ struct Launch {
   const sock_fprog* filter;     // of the worker; null in mode off
   const sock_fprog* init_filter;
   uint32_t uid;  // of the sandbox; 0 = the caller's
-  uint64_t memory_bytes;
+  uint64_t memory_bytes, tmp_bytes;
   const char* code;       // 64 hex digits, or null
   const char* entry;      // for a runtime without path
   int channel, out, err;  // the worker's ends
   int report;             // a SEQPACKET socket
   int status;             // a pipe: init writes the worker's wait status, an int
   int lifeline;           // a pipe that ends when the spawner ends
+  int landlock;           // the kernel's ABI, 0 = do without
 };
 
 // Returns the pid of init, or -1 with errno.

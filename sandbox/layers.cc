@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "sandbox/filter.h"
+#include "sandbox/landlock.h"
 #include "sandbox/launch.h"
 #include "sandbox/policy.h"
 
@@ -38,7 +39,7 @@ Failure Filters::compile(const SpawnerConfig& config, char (&detail)[kDetailMax]
   return compile_one("init", false, init_, detail);
 }
 
-void describe_layers(Mode mode, bool as_root,
+void describe_layers(Mode mode, const LayerFacts& facts,
                      LayerState (&layers)[static_cast<size_t>(Layer::kLayersCount)]) {
   const auto set = [&layers](Layer layer, bool on, const char* reason) {
     LayerState& state = layers[static_cast<size_t>(layer)];
@@ -55,7 +56,7 @@ void describe_layers(Mode mode, bool as_root,
   set(Layer::kUserNs, mode == Mode::kUser,
       mode == Mode::kStrict ? "not needed: each slot has a uid of its own" : shared);
   const bool own_uid =
-      mode == Mode::kUser || mode == Mode::kStrict || (mode == Mode::kDegraded && as_root);
+      mode == Mode::kUser || mode == Mode::kStrict || (mode == Mode::kDegraded && facts.as_root);
   set(Layer::kSlotUid, own_uid && mode != Mode::kUser,
       mode == Mode::kUser ? "workers have the engine's uid outside, each in its own user namespace"
                           : "workers run as the engine's uid");
@@ -63,6 +64,17 @@ void describe_layers(Mode mode, bool as_root,
   for (const Layer layer : {Layer::kNoCapabilities, Layer::kNoNewPrivs, Layer::kSeccomp})
     set(layer, confined, "mode off: no confinement at all");
   set(Layer::kRlimits, true, "");
+  set(Layer::kLandlock, confined && facts.landlock_abi > 0,
+      !confined ? "mode off: no confinement at all"
+      : facts.landlock_error == EOPNOTSUPP
+          ? "not switched on: add landlock to the kernel's lsm= parameter"
+          : "needs Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK");
+  if (confined && facts.landlock_abi > 0 && facts.landlock_abi < kLandlockScopesAbi)
+    copy_text(layers[static_cast<size_t>(Layer::kLandlock)].reason,
+              "files only: signals and abstract sockets need Linux 6.12 or later");
+  for (const Layer layer : {Layer::kCgroupMemory, Layer::kCgroupCpu, Layer::kCgroupPids,
+                            Layer::kCgroupIo, Layer::kFreezer, Layer::kNotDumpable})
+    set(layer, false, "not used by this version");
 }
 
 }  // namespace hearth::sandbox

@@ -34,9 +34,15 @@ class Filters {
   Filter init_;
 };
 
-// Fills the layer table of a spawner whose trial sandbox went well. `as_root`: the spawner may
-// choose uids.
-void describe_layers(Mode mode, bool as_root,
+// What was found at the start and decides which layers are in force.
+struct LayerFacts {
+  bool as_root = false;  // the spawner may choose uids
+  int landlock_abi = 0;
+  int landlock_error = 0;  // why it is 0
+};
+
+// Fills the layer table of a spawner whose trial sandbox went well.
+void describe_layers(Mode mode, const LayerFacts& facts,
                      LayerState (&layers)[static_cast<size_t>(Layer::kLayersCount)]);
 
 }  // namespace hearth::sandbox

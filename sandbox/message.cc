@@ -55,10 +55,31 @@ bool take_memory(uint64_t bytes, const SpawnerConfig& config, Request& request) 
   return request.memory_bytes >= kMemoryMin && request.memory_bytes <= config.memory_max;
 }
 
+bool take_cpu(uint32_t millis, Request& request) {
+  request.cpu_millis = millis;
+  return millis == 0 || (millis >= kCpuMillisMin && millis <= kCpuMillisMax);
+}
+
+bool take_tmp(uint64_t bytes, const SpawnerConfig& config, Request& request) {
+  request.tmp_bytes = bytes == 0 ? config.tmp_bytes : bytes;
+  return request.tmp_bytes >= kTmpMin && request.tmp_bytes <= config.tmp_max;
+}
+
+Failure take_network(uint8_t network, const SpawnerConfig& config, Request& request) {
+  if (network > static_cast<uint8_t>(Network::kHost)) return {"no such network mode", EINVAL};
+  request.network = static_cast<Network>(network);
+  if (request.network == Network::kHost && config.allow_host_network == 0)
+    return {"the host's network is not permitted", EPERM};
+  return {};
+}
+
 Failure check_spawn(const SpawnRequest& spawn, const SpawnerConfig& config, Request& request) {
   if (spawn.runtime >= config.runtimes_count) return {"no such runtime", EINVAL};
   request.runtime = spawn.runtime;
   if (!take_memory(spawn.memory_bytes, config, request)) return {"memory out of bounds", EINVAL};
+  if (!take_tmp(spawn.tmp_bytes, config, request)) return {"size of /tmp out of bounds", EINVAL};
+  if (!take_cpu(spawn.cpu_millis, request)) return {"CPU quota out of bounds", EINVAL};
+  if (Failure failure = take_network(spawn.network, config, request)) return failure;
   request.has_code = !all_zero(spawn.code, sizeof spawn.code);
   if (request.has_code && !take_hash(spawn.code, request.code)) return {"not a code hash", EINVAL};
   if (!terminated(spawn.entry)) return {"the entry is not terminated", EINVAL};
@@ -113,7 +134,9 @@ Failure check_config(std::span<const std::byte> message, SpawnerConfig& config) 
     return {"config: uid_base", EINVAL};
   if (config.memory_max < kMemoryMin || config.memory_max > (1ull << 46))
     return {"config: memory_max", EINVAL};
-  if (config.tmp_bytes < kTmpMin || config.tmp_bytes > (1ull << 46))
+  if (config.allow_host_network > 1) return {"config: allow_host_network", EINVAL};
+  if (config.tmp_max > (1ull << 46)) return {"config: tmp_max", EINVAL};
+  if (config.tmp_bytes < kTmpMin || config.tmp_bytes > config.tmp_max)
     return {"config: tmp_bytes", EINVAL};
   if (config.nofile < kNofileMin) return {"config: nofile", EINVAL};
   if (config.nproc < kNprocMin) return {"config: nproc", EINVAL};
@@ -137,7 +160,7 @@ Check check_request(std::span<const std::byte> message, const SpawnerConfig& con
   union {
     SpawnRequest spawn;
     AssignRequest assign;
-    KillRequest kill;
+    SlotRequest slot;
   } body;
   why = {};
   switch (header.type) {
@@ -154,10 +177,14 @@ Check check_request(std::span<const std::byte> message, const SpawnerConfig& con
         why = {"not a code hash", EINVAL};
       else if (!take_memory(body.assign.memory_bytes, config, request))
         why = {"memory out of bounds", EINVAL};
+      else if (!take_cpu(body.assign.cpu_millis, request))
+        why = {"CPU quota out of bounds", EINVAL};
       break;
     case MessageType::kKill:
-      if (!take(message, body.kill)) return Check::kDrop;
-      take_ids(body.kill, request);
+    case MessageType::kFreeze:
+    case MessageType::kThaw:
+      if (!take(message, body.slot)) return Check::kDrop;
+      take_ids(body.slot, request);
       break;
     default:
       return Check::kDrop;

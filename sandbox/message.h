@@ -12,8 +12,10 @@ namespace hearth::sandbox {
 inline constexpr uint64_t kMemoryMin = 1 << 20;  // of a worker, bytes
 inline constexpr uint64_t kTmpMin = 64 << 10;    // of /tmp, bytes
 inline constexpr uint32_t kNofileMin = 16;
-inline constexpr uint32_t kNprocMin = 4;       // init, worker, and room for its threads
-inline constexpr uint32_t kUidBaseMin = 1000;  // below are the host's own accounts
+inline constexpr uint32_t kNprocMin = 4;                // init, worker, and room for its threads
+inline constexpr uint32_t kCpuMillisMin = 10;           // a quota below is no share but a stop
+inline constexpr uint32_t kCpuMillisMax = 1024 * 1000;  // more CPUs than a machine has
+inline constexpr uint32_t kUidBaseMin = 1000;           // below are the host's own accounts
 
 // A request in the form in which it is used: every field within its bounds, every text terminated.
 struct Request {
@@ -21,6 +23,9 @@ struct Request {
   uint32_t slot, generation;
   uint32_t runtime;       // kSpawn
   uint64_t memory_bytes;  // kSpawn, kAssign; never 0
+  uint64_t tmp_bytes;     // kSpawn; never 0
+  uint32_t cpu_millis;    // kSpawn, kAssign; 0 = no quota
+  Network network;        // kSpawn
   bool has_code;
   char code[kSha256Hex + 1];
   char entry[kEntryMax + 1];

@@ -18,6 +18,7 @@ SpawnerConfig good_config() {
   config.slots_max = 4;
   config.memory_max = 256 << 20;
   config.tmp_bytes = 1 << 20;
+  config.tmp_max = 4 << 20;
   config.nofile = 64;
   config.nproc = 16;
   set_text(config.code_dir, "/code");
@@ -78,6 +79,9 @@ TEST_CASE("a configuration is taken or refused as a whole") {
   CHECK(refused([](auto& c) { c.uid_base = 0xfffffff8; }));
   CHECK(refused([](auto& c) { c.memory_max = kMemoryMin - 1; }));
   CHECK(refused([](auto& c) { c.tmp_bytes = 0; }));
+  CHECK(refused([](auto& c) { c.tmp_bytes = c.tmp_max + 1; }));
+  CHECK(refused([](auto& c) { c.tmp_max = (1ull << 46) + 1; }));
+  CHECK(refused([](auto& c) { c.allow_host_network = 2; }));
   CHECK(refused([](auto& c) { c.nofile = 3; }));
   CHECK(refused([](auto& c) { c.nproc = 1; }));
   CHECK(refused([](auto& c) { set_text(c.code_dir, "code"); }));
@@ -130,6 +134,12 @@ TEST_CASE("a spawn stays within the tables and ceilings") {
   CHECK(refused(0, [](auto& s) { s.memory_bytes = (256 << 20) + 1; }));
   CHECK(refused(0, [](auto& s) { s.memory_bytes = 1; }));
   CHECK(refused(0, [](auto& s) { s.code[0] = 'a'; }));
+  CHECK(refused(0, [](auto& s) { s.tmp_bytes = kTmpMin - 1; }));
+  CHECK(refused(0, [](auto& s) { s.tmp_bytes = (4 << 20) + 1; }));
+  CHECK(refused(0, [](auto& s) { s.cpu_millis = kCpuMillisMin - 1; }));
+  CHECK(refused(0, [](auto& s) { s.cpu_millis = kCpuMillisMax + 1; }));
+  CHECK(refused(0, [](auto& s) { s.network = 2; }));
+  CHECK(refused(0, [](auto& s) { s.network = 3; }));
   CHECK(refused(0, [](auto& s) { set_text(s.entry, "x"); }));
   CHECK(!refused(1, [](auto&) {}));
   CHECK(refused(1, [](auto& s) { s.code[63] = 'A'; }));
@@ -137,6 +147,28 @@ TEST_CASE("a spawn stays within the tables and ceilings") {
   CHECK(refused(1, [](auto& s) { memset(s.code, 0, sizeof s.code); }));
   CHECK(refused(1, [](auto& s) { memset(s.entry, 'x', sizeof s.entry); }));
   CHECK(refused(1, [](auto& s) { set_text(s.entry, ""); }));
+}
+
+TEST_CASE("a spawn names the size of its tmp its CPU quota and its network") {
+  Request request;
+  SpawnRequest spawn = good_spawn(0);
+  REQUIRE(check(spawn, request) == Check::kGood);
+  CHECK(request.tmp_bytes == 1 << 20);
+  CHECK(request.cpu_millis == 0);
+  CHECK(request.network == Network::kNone);
+  spawn.tmp_bytes = 2 << 20;
+  spawn.cpu_millis = 500;
+  spawn.network = static_cast<uint8_t>(Network::kEgress);
+  REQUIRE(check(spawn, request) == Check::kGood);
+  CHECK(request.tmp_bytes == 2 << 20);
+  CHECK(request.cpu_millis == 500);
+  CHECK(request.network == Network::kEgress);
+  SpawnerConfig config = good_config();
+  config.allow_host_network = 1;
+  spawn.network = static_cast<uint8_t>(Network::kHost);
+  Failure why;
+  REQUIRE(check_request(bytes_of(spawn), config, request, why) == Check::kGood);
+  CHECK(request.network == Network::kHost);
 }
 
 TEST_CASE("an entry is a plain relative path") {
@@ -155,10 +187,28 @@ TEST_CASE("an assignment needs a hash") {
   std::string(kSha256Hex, '7').copy(assign.code, kSha256Hex);
   CHECK(check(assign, request) == Check::kGood);
   CHECK(std::string(request.code) == std::string(kSha256Hex, '7'));
-  KillRequest kill{{kSpawnerMagic, MessageType::kKill}, 1, 2};
-  CHECK(check(kill, request) == Check::kGood);
-  kill.slot = 99;
-  CHECK(check(kill, request) == Check::kRefuse);
+  assign.cpu_millis = 250;
+  REQUIRE(check(assign, request) == Check::kGood);
+  CHECK(request.cpu_millis == 250);
+  assign.cpu_millis = 1;
+  CHECK(check(assign, request) == Check::kRefuse);
+}
+
+TEST_CASE("a kill a freeze and a thaw name a slot and a generation") {
+  for (const MessageType type : {MessageType::kKill, MessageType::kFreeze, MessageType::kThaw}) {
+    SlotRequest message{{kSpawnerMagic, type}, 1, 2};
+    Request request;
+    REQUIRE(check(message, request) == Check::kGood);
+    CHECK(request.type == type);
+    CHECK(request.slot == 1);
+    CHECK(request.generation == 2);
+    message.slot = 99;
+    CHECK(check(message, request) == Check::kRefuse);
+    const auto bytes = bytes_of(message);
+    const SpawnerConfig config = good_config();
+    Failure why;
+    CHECK(check_request(bytes.first(bytes.size() - 1), config, request, why) == Check::kDrop);
+  }
 }
 
 }  // namespace hearth::sandbox

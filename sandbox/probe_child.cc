@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/landlock.h"
 #include "sandbox/spawner.h"
 
 namespace hearth::sandbox {
@@ -84,11 +85,14 @@ void probe_features(int fd) {
     const int error = in_child(trial.run);
     put(fd, trial.name, error == 0, error == 0 ? "works" : strerror(error), trial.fix);
   }
-  const long landlock =
-      syscall(SYS_landlock_create_ruleset, nullptr, 0, 1 /* ask for the version */);
+  const int landlock = landlock_abi();
   char text[64];
-  snprintf(text, sizeof text, landlock > 0 ? "ABI %ld" : "not available", landlock);
-  put(fd, "landlock", landlock > 0, text, "not used yet");
+  if (landlock > 0)
+    snprintf(text, sizeof text, "ABI %d", landlock);
+  else
+    copy_text(text, strerror(errno));
+  put(fd, "landlock", landlock > 0, text,
+      "needs Linux 5.13 or later, and landlock in the lsm= parameter of the kernel");
   utsname name;
   if (uname(&name) == 0) put(fd, "kernel", true, name.release, "");
 }
@@ -100,7 +104,7 @@ void fill_config(SpawnerConfig& config, Mode mode) {
   config.uid_base = 0x70000000;
   config.slots_max = 1;
   config.memory_max = 128u << 20;
-  config.tmp_bytes = 1 << 20;
+  config.tmp_bytes = config.tmp_max = 1 << 20;
   config.nofile = 64;
   config.nproc = 16;
   copy_text(config.code_dir, "/usr");

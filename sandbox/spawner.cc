@@ -109,6 +109,7 @@ void Spawner::on_control(uint32_t events) {
 void Spawner::on_request(const Request& request) {
   if (request.type == MessageType::kSpawn) return spawn(request);
   if (request.type == MessageType::kAssign) return assign(request);
+  if (request.type != MessageType::kKill) return;
   Slot& slot = slots_[request.slot];
   if (slot.state != State::kFree && slot.generation == request.generation) {
     slot.killed = true;
@@ -140,6 +141,8 @@ void Spawner::spawn(const Request& request) {
 }
 
 Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& report) {
+  if (request.network != Network::kNone)
+    return {"this network mode is not available here", EOPNOTSUPP};
   int ends[2];
   UniqueFd there[kSpawnFds], status;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
@@ -169,6 +172,7 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& r
                     filters_.of_init(),
                     uid_of(request.slot),
                     request.memory_bytes,
+                    request.tmp_bytes,
                     request.has_code ? request.code : nullptr,
                     request.entry,
                     there[kFdChannel].get(),
@@ -176,7 +180,8 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& r
                     there[kFdStderr].get(),
                     report.get(),
                     status.get(),
-                    init_lifeline_read_.get()};
+                    init_lifeline_read_.get(),
+                    facts_.landlock_abi};
   slot.init = launch(plan);
   slot.worker = 0;
   slot.runtime = request.runtime;

@@ -103,6 +103,7 @@ class Spawner {
   UniqueFd init_lifeline_read_, init_lifeline_write_;
   SpawnerConfig config_{};
   Filters filters_;
+  LayerFacts facts_;
   std::unique_ptr<Slot[]> slots_;
   std::unique_ptr<Outgoing[]> outgoing_;  // a ring
   size_t outgoing_first_ = 0, outgoing_count_ = 0, outgoing_max_ = 0;

@@ -20,12 +20,18 @@ inline constexpr size_t kDetailMax = 200;
 
 enum class Mode : uint8_t { kOff = 0, kDegraded = 1, kUser = 2, kStrict = 3 };
 
+// What a sandbox can reach. kNone: its own loopback. kHost: what the engine can, only if
+// SpawnerConfig::allow_host_network permits.
+enum class Network : uint8_t { kNone = 0, kEgress = 1, kHost = 2 };
+
 enum class MessageType : uint32_t {
   // engine -> spawner
   kConfig = 1,  // the first message, once
   kSpawn = 2,
   kAssign = 3,
   kKill = 4,
+  kFreeze = 5,
+  kThaw = 6,
   // spawner -> engine
   kReady = 101,     // answer to kConfig: the modes and layers in force, or why not
   kSpawned = 102,   // answer to kSpawn; on success carries kSpawnFds descriptors
@@ -37,6 +43,9 @@ enum class MessageType : uint32_t {
 // comes (ECANCELED: a kKill came before the worker was ready). Without one, exactly one kExited of
 // the same generation follows, after which the slot is free. kKill and kAssign of another
 // generation: kKill is ignored, kAssign is answered with ESTALE; a second kAssign with EALREADY.
+// kFreeze stops every process of the sandbox where it stands, kThaw lets it go on; neither has an
+// answer, and both are ignored for another generation and where there is no freezer. kAssign thaws,
+// and a kill takes effect on a frozen sandbox too.
 // Closing the control socket or the lifeline ends the spawner and all sandboxes.
 
 // Descriptors that ride on a successful kSpawned, in this order.
@@ -64,15 +73,17 @@ struct RuntimeEntry {
 
 struct SpawnerConfig {
   Header header;
-  Mode mode;  // to be in force; if it can't be met, kReady carries an error
-  uint8_t reserved[3];
+  Mode mode;                   // to be in force; if it can't be met, kReady carries an error
+  uint8_t allow_host_network;  // 0 or 1
+  uint8_t reserved[2];
   uint32_t uid_base;  // strict, and degraded as root: slot n runs as uid and gid
   // uid_base + n; user mode as root: all run as uid_base outside of their user namespaces
 
   uint32_t slots_max;   // <= kSlotsMax
   uint32_t engine_uid;  // 0 = unchanged. Not used for workers; the uid that the engine will drop to
   uint64_t memory_max;  // ceiling of a worker's memory in bytes
-  uint64_t tmp_bytes;   // size of each sandbox's /tmp
+  uint64_t tmp_bytes;   // size of a sandbox's /tmp that asks for none
+  uint64_t tmp_max;     // ceiling of what one may ask for
   uint32_t nofile;      // RLIMIT_NOFILE of a worker
   uint32_t nproc;       // processes and threads of a sandbox, its init included
   char code_dir[kPathMax];  // the code store: code_dir/<sha256>/ is a function's folder, mounted
@@ -99,11 +110,18 @@ enum class Layer : uint8_t {
   kSeccomp,
   kRlimits,
   kCodeReadOnly,
+  kLandlock,
+  kCgroupMemory,
+  kCgroupCpu,
+  kCgroupPids,
+  kCgroupIo,
+  kFreezer,
+  kNotDumpable,  // engine, spawner and init can't be looked into by processes of their uid
   kLayersCount
 };
 struct LayerState {
   uint8_t on;
-  char reason[95];  // why it is off; empty when on
+  char reason[95];  // why it is off, or what of it is missing; else empty
 };
 
 struct ReadyMessage {
@@ -117,9 +135,12 @@ struct ReadyMessage {
 struct SpawnRequest {
   Header header;
   uint32_t slot, generation;
-  uint32_t runtime;       // index into SpawnerConfig::runtimes
-  uint64_t memory_bytes;  // 0 = the ceiling; the limit of the address space that counts as data
-                          // (see sandbox/README.md)
+  uint32_t runtime;     // index into SpawnerConfig::runtimes
+  uint32_t cpu_millis;  // thousandths of one CPU; 0 = no quota
+  uint8_t network;      // enum Network
+  uint8_t reserved[7];
+  uint64_t memory_bytes;  // 0 = the ceiling (see sandbox/README.md)
+  uint64_t tmp_bytes;     // size of /tmp; 0 = SpawnerConfig::tmp_bytes
   char code[kSha256Hex];  // all zero = none yet (kAssign brings it)
   char entry[kEntryMax +
              1];  // for a runtime without path: the executable, relative to the code folder
@@ -128,14 +149,17 @@ struct SpawnRequest {
 struct AssignRequest {
   Header header;
   uint32_t slot, generation;
+  uint32_t cpu_millis;
+  uint32_t reserved;
   uint64_t memory_bytes;
   char code[kSha256Hex];
 };
 
-struct KillRequest {
+struct SlotRequest {  // kKill, kFreeze, kThaw
   Header header;
   uint32_t slot, generation;
 };
+using KillRequest = SlotRequest;
 
 struct Answer {  // kSpawned and kAssigned
   Header header;
@@ -152,8 +176,10 @@ struct ExitedMessage {
   uint32_t slot, generation;
   int32_t wait_status;        // of the worker process, as waitpid gives it
   uint8_t killed_by_request;  // 1 = a kKill came before
-  uint8_t oom;  // 1 = the kernel says that memory ran out; without cgroups always 0: the runtime
-                // sees a failed allocation
+  uint8_t oom;  // 1 = the kernel killed the worker because memory ran out; without cgroups always
+                // 0: the runtime sees a failed allocation
+  uint8_t oom_child;  // 1 = it killed another process of the sandbox for that
+  uint8_t pids_hit;   // 1 = the limit of processes refused a fork
 };
 
 }  // namespace hearth::sandbox

@@ -35,7 +35,8 @@ bool Spawner::send_front() {
   ExitedMessage exited{};
   iovec data{};
   if (out.type == MessageType::kExited) {
-    exited = {{kSpawnerMagic, out.type}, out.slot, out.generation, out.wait_status, out.killed, 0};
+    exited = {
+        {kSpawnerMagic, out.type}, out.slot, out.generation, out.wait_status, out.killed, 0, 0, 0};
     data = {&exited, sizeof exited};
   } else {
     answer.header = {kSpawnerMagic, out.type};

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "sandbox/landlock.h"
 #include "sandbox/root.h"
 #include "sandbox/spawner.h"
 #include "sandbox/spawner_tags.h"
@@ -92,7 +93,8 @@ bool Spawner::set_up(const SpawnerConfig& config, ReadyMessage& ready) {
                fix_for(failure));
     return false;
   }
-  describe_layers(config_.mode, as_root_, ready.layers);
+  facts_.as_root = as_root_;
+  describe_layers(config_.mode, facts_, ready.layers);
   return true;
 }
 
@@ -136,6 +138,8 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
   if (Failure f = raise_descriptor_limit()) return f;
   if (Failure f = filters_.compile(config_, detail)) return f;
   as_root_ = may_choose_uids();
+  facts_.landlock_abi = landlock_abi();
+  facts_.landlock_error = errno;
   if (Failure f = check_degraded_paths(detail)) return f;
   if (config_.mode == Mode::kStrict && !as_root_)
     return {"strict mode needs root with CAP_SETUID and CAP_SETGID: run as root, or use mode user",
@@ -195,6 +199,7 @@ Failure Spawner::run_trial() {
                      filters_.of_init(),
                      uid_of(0),
                      config_.memory_max,
+                     config_.tmp_bytes,
                      nullptr,
                      "",
                      null,
@@ -202,7 +207,8 @@ Failure Spawner::run_trial() {
                      null,
                      report_there.get(),
                      status_there.get(),
-                     init_lifeline_read_.get()};
+                     init_lifeline_read_.get(),
+                     facts_.landlock_abi};
   const pid_t pid = launch(trial);
   if (pid < 0) return Failure::at("clone with new namespaces");
   report_there.reset();

@@ -74,6 +74,7 @@ Rig::Rig(Mode mode, uint32_t slots) {
   config.slots_max = slots;
   config.memory_max = 256u << 20;
   config.tmp_bytes = 8u << 20;
+  config.tmp_max = 64u << 20;
   config.nofile = 256;
   config.nproc = 64;
   namespace fs = std::filesystem;

@@ -196,13 +196,19 @@ TEST_CASE("fields of a wrong type are named and unknown ones are ignored") {
   CHECK(create_error("Hearth", R"({"Timeout":1})") == "Hearth has the unknown field 'Timeout'");
   CHECK(create_error("Hearth", R"({"Concurrency":{"PerWorker":-1}})")
             .find("Hearth.Concurrency.PerWorker is -1") == 0);
+  CHECK(create_error("Hearth", R"({"Leftovers":"x"})") ==
+        "Hearth.Leftovers 'x': freeze, kill or recycle are known");
+  CHECK(create_error("Hearth", R"({"Recycle":{"MaxRss":1}})") ==
+        "Hearth.Recycle has the unknown field 'MaxRss'");
+  CHECK(create_error("Hearth", R"({"NetworkAllow":[1]})").find("Hearth.NetworkAllow") == 0);
 }
 
 TEST_CASE("a configuration goes in and comes out again") {
   const auto input = parse_create(
       R"({"FunctionName":"arn:aws:lambda:us-east-1:000000000000:function:f","Runtime":"nodejs20.x","Handler":"i.h",
           "Timeout":3,"MemorySize":256,"Timeout":4,"Role":"r","Environment":{"Variables":{"B":"2","A":"1"}},
-          "Code":{"ZipFile":"0"},"Hearth":{"TimeoutMs":2500,"Concurrency":{"PerWorker":3,"Queue":9},"Network":"none"}})",
+          "Code":{"ZipFile":"0"},"Hearth":{"TimeoutMs":2500,"Concurrency":{"PerWorker":3,"Queue":9},"Network":"none","CpuMillis":500,
+          "Leftovers":"kill","Recycle":{"MaxCalls":7,"MaxAgeMs":60000},"Zygote":"off","TmpBytes":1048576}})",
       1);
   REQUIRE(input);
   CHECK(input->spec.name == "f");
@@ -221,4 +227,13 @@ TEST_CASE("a configuration goes in and comes out again") {
   CHECK(out["Environment"]["Variables"]["B"] == "2");
   CHECK(out["FunctionArn"] == "arn:aws:lambda:us-east-1:000000000000:function:f");
   CHECK(out["Hearth"]["Concurrency"]["PerWorker"] == 3);
+  CHECK(out["Hearth"]["CpuMillis"] == 500);
+  CHECK(out["Hearth"]["Network"] == "none");
+  CHECK(out["Hearth"]["NetworkAllow"].empty());
+  CHECK(out["Hearth"]["Sandbox"] == "");
+  CHECK(out["Hearth"]["Leftovers"] == "kill");
+  CHECK(out["Hearth"]["Recycle"]["MaxCalls"] == 7);
+  CHECK(out["Hearth"]["Recycle"]["MaxAgeMs"] == 60'000);
+  CHECK(out["Hearth"]["Zygote"] == "off");
+  CHECK(out["Hearth"]["TmpBytes"] == 1'048'576);
 }

@@ -8,6 +8,7 @@
 #include "api/control_json.h"
 #include "api/control_time.h"
 #include "api/function_ref.h"
+#include "api/isolation_codec.h"
 
 namespace hearth::api {
 namespace {
@@ -49,11 +50,13 @@ Status read_hearth(const Json& root, ConfigurationPatch& patch) {
   const Json* hearth = HEARTH_TRY(object_field(root, "Hearth", "Hearth"));
   if (hearth == nullptr) return ok();
   // Revision is part of what we answer; clients that send an answer back may keep it.
-  HEARTH_TRY(only_fields(*hearth, "Hearth", {"TimeoutMs", "Concurrency", "Network", "Revision"}));
+  HEARTH_TRY(only_fields(*hearth, "Hearth",
+                         {"TimeoutMs", "Concurrency", "CpuMillis", "Network", "NetworkAllow",
+                          "Sandbox", "Leftovers", "Recycle", "Zygote", "TmpBytes", "Revision"}));
   const auto timeout =
       HEARTH_TRY(integer_field(*hearth, "TimeoutMs", "Hearth.TimeoutMs", 1, 1'000'000'000));
   if (timeout) patch.timeout = milliseconds(*timeout);
-  patch.network = HEARTH_TRY(string_field(*hearth, "Network", "Hearth.Network"));
+  patch.isolation = HEARTH_TRY(read_isolation(*hearth));
   return read_concurrency(*hearth, patch);
 }
 
@@ -132,14 +135,15 @@ Result<size_t> read_archive(const Json& code, std::string_view where, size_t arc
 }
 
 Json hearth_object(const FunctionSpec& spec) {
-  return {{"TimeoutMs", spec.timeout.count()},
-          {"Concurrency",
-           {{"PerWorker", spec.concurrency.per_worker},
-            {"WorkersMin", spec.concurrency.workers_min},
-            {"WorkersMax", spec.concurrency.workers_max},
-            {"Queue", spec.concurrency.queue}}},
-          {"Network", spec.network},
-          {"Revision", spec.revision}};
+  Json out = {{"TimeoutMs", spec.timeout.count()},
+              {"Concurrency",
+               {{"PerWorker", spec.concurrency.per_worker},
+                {"WorkersMin", spec.concurrency.workers_min},
+                {"WorkersMax", spec.concurrency.workers_max},
+                {"Queue", spec.concurrency.queue}}},
+              {"Revision", spec.revision}};
+  add_isolation(out, spec);
+  return out;
 }
 
 Json configuration(const FunctionRecord& record) {

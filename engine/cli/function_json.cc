@@ -41,7 +41,17 @@ json configuration_json(const FunctionSpec& spec) {
                   {"WorkersMin", c.workers_min},
                   {"WorkersMax", c.workers_max},
                   {"Queue", c.queue}}},
-                {"Network", spec.network}}}};
+                {"CpuMillis", spec.cpu_millis},
+                {"Network", network_name(spec.network)},
+                {"NetworkAllow", spec.egress_allow},
+                {"Sandbox", sandbox_least_name(spec.least_sandbox)},
+                {"Leftovers", leftovers_name(spec.leftovers)},
+                {"Recycle",
+                 {{"MaxCalls", spec.recycle.max_calls},
+                  {"MaxAgeMs", spec.recycle.max_age.count()},
+                  {"MaxRssBytes", spec.recycle.max_rss}}},
+                {"Zygote", zygote_name(spec.zygote)},
+                {"TmpBytes", spec.tmp_bytes}}}};
 }
 
 bool same_configuration(const FunctionSpec& spec, const json& current) {
@@ -62,8 +72,13 @@ bool same_configuration(const FunctionSpec& spec, const json& current) {
   for (const char* key : {"PerWorker", "WorkersMin", "WorkersMax", "Queue"}) {
     if (!same_number(concurrency, key, number_of(c, key))) return false;
   }
-  const std::string network = text_of(hearth, "Network");
-  return network.empty() || network == spec.network;
+  const json defaults = configuration_json(FunctionSpec{})["Hearth"];
+  for (const char* key : {"CpuMillis", "Network", "NetworkAllow", "Sandbox", "Leftovers", "Recycle",
+                          "Zygote", "TmpBytes"}) {
+    const json& current_value = hearth.contains(key) ? hearth[key] : defaults[key];
+    if (current_value != wanted["Hearth"][key]) return false;
+  }
+  return true;
 }
 
 std::string full_revision(const json& configuration) {

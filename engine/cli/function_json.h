@@ -9,8 +9,8 @@ namespace hearth::cli {
 
 // The fields that UpdateFunctionConfiguration takes: Runtime, Handler, Timeout (whole seconds,
 // rounded up), MemorySize (MB), Description, Environment.Variables and Hearth {TimeoutMs,
-// Concurrency, Network}. Every field is there, so that what the folder no longer says goes back to
-// its default.
+// Concurrency, Network and the rest of Isolation}. Every field is there, so that what the folder no
+// longer says goes back to its default.
 nlohmann::json configuration_json(const FunctionSpec& spec);
 
 // Does `current`, a configuration as the daemon answers it, say the same as `spec`? Fields that the

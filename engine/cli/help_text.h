@@ -71,7 +71,13 @@ A function is a folder: its code, and function.yaml if the defaults don't fit.
   memory: 128MB            # a bare number is MB
   environment: {KEY: value}
   concurrency: 1           # calls at once in one worker; or {per_worker: 1, workers_min: 0, workers_max: N, queue: N}
+  cpu: 0.5                 # CPUs; none named: no quota
   network: none
+  sandbox: strict          # refuse to run in a weaker mode: degraded, user or strict
+  leftovers: freeze        # between calls threads and children stand still; or kill, recycle
+  recycle: {max_calls: 10000, max_age: 1h, max_rss: 200MB}   # when a worker is replaced; none named: never
+  zygote: auto             # or off: init code is never shared between workers by fork
+  tmp: 64MB                # size of /tmp
   description: what it does
 
 Left out of the archive: .git, __pycache__, *.pyc, node_modules/.cache and .DS_Store. Symbolic links are followed inside the

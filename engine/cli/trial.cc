@@ -20,10 +20,11 @@ using sandbox::Mode;
 
 constexpr size_t kLayers = static_cast<size_t>(Layer::kLayersCount);
 constexpr std::array<const char*, kLayers> kLayerNames = {
-    "user namespace", "pid namespace",   "mount namespace",  "network namespace",
-    "ipc namespace",  "uts namespace",   "cgroup namespace", "read-only root",
-    "private /tmp",   "uid of its own",  "no capabilities",  "no_new_privs",
-    "seccomp filter", "resource limits", "code read-only"};
+    "user namespace",  "pid namespace",    "mount namespace", "network namespace", "ipc namespace",
+    "uts namespace",   "cgroup namespace", "read-only root",  "private /tmp",      "uid of its own",
+    "no capabilities", "no_new_privs",     "seccomp filter",  "resource limits",   "code read-only",
+    "landlock",        "cgroup: memory",   "cgroup: cpu",     "cgroup: processes", "cgroup: io",
+    "freezer",         "not dumpable"};
 
 const char* mode_text(Mode mode) {
   switch (mode) {
@@ -95,7 +96,7 @@ sandbox::SpawnerConfig trial_config(Mode mode, const EmptyFolder& folder,
   config.uid_base = 0x70000000;
   config.slots_max = 1;
   config.memory_max = mebibytes(512);
-  config.tmp_bytes = mebibytes(16);
+  config.tmp_bytes = config.tmp_max = mebibytes(16);
   config.nofile = 256;
   config.nproc = 64;
   sandbox::set_text(config.code_dir, folder.path());

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "config/manifest_isolation.h"
 #include "config/nearest.h"
 #include "config/read_file.h"
 #include "config/yaml_document.h"
@@ -267,11 +268,7 @@ Result<Manifest> parse_manifest(std::string_view text, std::string_view file) {
   read_memory(top, out.spec);
   read_environment(top, out.spec, errors);
   read_concurrency(top, out.spec.concurrency);
-  top.text("network", out.spec.network);
-  if (out.spec.network != "none") {
-    top.report("network", fmt::format("'{}' is not available; 'none' is the only value so far",
-                                      out.spec.network));
-  }
+  read_isolation(top, out.spec);
   top.text("description", out.spec.description);
   top.finish();
   HEARTH_TRY(errors.status());

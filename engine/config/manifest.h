@@ -24,8 +24,9 @@ struct Manifest {
 
 // Reads the text of a function.yaml. Keys: name, runtime, handler, timeout (a bare number is
 // seconds), memory (a bare number is MB), environment, concurrency (a number = per_worker, or a
-// map), network, description. `file` stands in messages. Errors: manifest_invalid, which names
-// file, line, key, value and what is allowed; an unknown key comes with the nearest known one.
+// map), cpu, network, sandbox, leftovers, recycle, zygote, tmp, description. `file` stands in
+// messages. Errors: manifest_invalid, which names file, line, key, value and what is allowed; an
+// unknown key comes with the nearest known one.
 Result<Manifest> parse_manifest(std::string_view text, std::string_view file);
 
 // Which runtime and handler a folder's files stand for.

@@ -119,7 +119,8 @@ TEST_CASE("a wrong value of function yaml is named with what is allowed") {
   CHECK_THAT(problem_of("concurrency: {workers_min: 3, workers_max: 2}"),
              Contains("workers_min") && Contains("workers_max"));
   CHECK_THAT(problem_of("network: internet"),
-             Contains("network") && Contains("'internet'") && Contains("only value"));
+             Contains("network") && Contains("'internet'") && Contains("none, egress or host"));
+  CHECK_THAT(problem_of("network: host"), Contains("network 'host' is not available"));
   CHECK_THAT(problem_of("name: a\nname: b"), Contains("'name'") && Contains("twice"));
 }
 

@@ -133,10 +133,7 @@ Status validate(const FunctionSpec& spec, const Limits& limits) {
   }
   HEARTH_TRY(validate_environment(spec));
   HEARTH_TRY(validate_concurrency(spec.concurrency, limits));
-  if (spec.network != "none") {
-    return bad(fmt::format("network '{}' is not available: 'none' is the only value so far",
-                           spec.network));
-  }
+  HEARTH_TRY(validate(static_cast<const Isolation&>(spec)));
   if (spec.description.size() > kDescriptionMax || !clean_text(spec.description)) {
     return bad(fmt::format("description is longer than {} bytes or has control characters",
                            kDescriptionMax));

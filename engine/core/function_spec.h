@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/result.h"
 #include "core/host_handler.h"
+#include "core/isolation.h"
 
 namespace hearth {
 
@@ -38,7 +39,7 @@ inline constexpr bool fits_parked(Runtime runtime, uint64_t memory_bytes) {
   return runtime != Runtime::nodejs || memory_bytes == kParkedNodeMemory;
 }
 
-struct FunctionSpec {
+struct FunctionSpec : Isolation {
   std::string name;
   Runtime runtime = Runtime::python3;
   std::string handler;  // "app.handler"; native: the executable, relative to the code folder
@@ -46,7 +47,6 @@ struct FunctionSpec {
   uint64_t memory_bytes = 128u << 20;
   std::vector<std::pair<std::string, std::string>> environment;  // sorted by key, keys unique
   Concurrency concurrency;
-  std::string network = "none";
   std::string description;
   std::string role;         // kept for AWS clients, means nothing here
   std::string code_sha256;  // 64 lower-case hex digits: the archive's hash, names the folder in the

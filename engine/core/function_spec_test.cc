@@ -123,7 +123,7 @@ TEST_CASE("concurrency stays within the limits of the engine") {
 
 TEST_CASE("no network other than none is accepted yet") {
   FunctionSpec spec = good();
-  spec.network = "host";
+  spec.network = Network::host;
   CHECK(wrong(spec).find("'host'") != std::string::npos);
 }
 

@@ -15,7 +15,7 @@ ConfigurationPatch patch_of(FunctionSpec spec) {
   patch.memory_bytes = spec.memory_bytes;
   patch.environment = std::move(spec.environment);
   patch.description = std::move(spec.description);
-  patch.network = std::move(spec.network);
+  patch.isolation = IsolationPatch::of(spec);
   patch.per_worker = spec.concurrency.per_worker;
   patch.workers_min = spec.concurrency.workers_min;
   patch.workers_max = spec.concurrency.workers_max;

@@ -21,6 +21,21 @@ struct FunctionRecord {
   std::string code_sha256_base64;
 };
 
+struct IsolationPatch {
+  std::optional<uint32_t> cpu_millis;
+  std::optional<Network> network;
+  std::optional<std::vector<std::string>> egress_allow;
+  std::optional<SandboxLeast> least_sandbox;
+  std::optional<Leftovers> leftovers;
+  std::optional<uint32_t> recycle_calls;
+  std::optional<milliseconds> recycle_age;
+  std::optional<uint64_t> recycle_rss;
+  std::optional<Zygote> zygote;
+  std::optional<uint64_t> tmp_bytes;
+  // Names every key, so that what is not said goes back to its default.
+  static IsolationPatch of(const Isolation& isolation);
+};
+
 // What update_configuration changes; what is empty stays.
 struct ConfigurationPatch {
   std::optional<Runtime> runtime;
@@ -31,11 +46,11 @@ struct ConfigurationPatch {
   std::optional<std::vector<std::pair<std::string, std::string>>> environment;  // replaces all
   std::optional<std::string> description;
   std::optional<std::string> role;
-  std::optional<std::string> network;
   std::optional<uint32_t> per_worker;
   std::optional<uint32_t> workers_min;
   std::optional<uint32_t> workers_max;
   std::optional<uint32_t> queue;
+  IsolationPatch isolation;
 };
 
 // Puts what `patch` names into `spec` and `label`; sorts the environment.

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "store/digest.h"
 
 namespace hearth::rows {
@@ -11,7 +13,8 @@ constexpr std::string_view kSelect =
     "SELECT f.name, r.id, r.revision, r.runtime, r.runtime_label, r.handler, r.timeout_ms,"
     " r.memory_bytes, r.per_worker, r.workers_min, r.workers_max, r.queue, r.network,"
     " r.description, r.role, r.code_sha256, c.archive_bytes, f.revision_id, f.created_ms,"
-    " f.modified_ms"
+    " f.modified_ms, r.cpu_millis, r.egress_allow, r.least_sandbox, r.leftovers, r.max_calls,"
+    " r.max_age_ms, r.max_rss, r.zygote, r.tmp_bytes"
     " FROM functions f JOIN revisions r ON r.id = f.revision JOIN codes c ON c.sha256 = "
     "r.code_sha256";
 
@@ -24,6 +27,47 @@ Status read_environment(Database& database, int64_t revision, FunctionSpec& spec
   while (HEARTH_TRY(s.step())) {
     spec.environment.emplace_back(std::string(s.text(0)), std::string(s.text(1)));
   }
+  return ok();
+}
+
+std::string joined(const std::vector<std::string>& lines) {
+  std::string out;
+  for (const std::string& line : lines) out.append(out.empty() ? "" : "\n").append(line);
+  return out;
+}
+
+std::vector<std::string> split(std::string_view text) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    lines.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+Status read_isolation(const Statement& s, std::string_view name, Isolation& out) {
+  const auto network = network_from_name(s.text(12));
+  const auto leftovers = leftovers_from_name(s.text(23));
+  const auto zygote = zygote_from_name(s.text(27));
+  const auto least =
+      s.text(22).empty() ? std::optional(SandboxLeast::any) : sandbox_least_from_name(s.text(22));
+  if (!network || !leftovers || !zygote || !least) {
+    return Error{Code::state_unusable,
+                 fmt::format("function '{}' has an unknown network ('{}'), sandbox ('{}'), "
+                             "leftovers ('{}') or zygote ('{}')",
+                             name, s.text(12), s.text(22), s.text(23), s.text(27))};
+  }
+  out.network = *network;
+  out.leftovers = *leftovers;
+  out.zygote = *zygote;
+  out.least_sandbox = *least;
+  out.cpu_millis = static_cast<uint32_t>(s.integer(20));
+  out.egress_allow = split(s.text(21));
+  out.recycle.max_calls = static_cast<uint32_t>(s.integer(24));
+  out.recycle.max_age = milliseconds(s.integer(25));
+  out.recycle.max_rss = static_cast<uint64_t>(s.integer(26));
+  out.tmp_bytes = static_cast<uint64_t>(s.integer(28));
   return ok();
 }
 
@@ -47,7 +91,6 @@ Result<FunctionRecord> read_record(Database& database, const Statement& s) {
   spec.concurrency.workers_min = static_cast<uint32_t>(s.integer(9));
   spec.concurrency.workers_max = static_cast<uint32_t>(s.integer(10));
   spec.concurrency.queue = static_cast<uint32_t>(s.integer(11));
-  spec.network = s.text(12);
   spec.description = s.text(13);
   spec.role = s.text(14);
   spec.code_sha256 = s.text(15);
@@ -56,6 +99,7 @@ Result<FunctionRecord> read_record(Database& database, const Statement& s) {
   record.created = from_ms(s.integer(18));
   record.modified = from_ms(s.integer(19));
   record.code_sha256_base64 = base64_of_hex(spec.code_sha256);
+  HEARTH_TRY(read_isolation(s, spec.name, spec));
   HEARTH_TRY(read_environment(database, s.integer(1), spec));
   return record;
 }
@@ -97,11 +141,17 @@ Result<int64_t> insert_revision(Database& database, const FunctionRecord& record
   HEARTH_TRY(database.run(
       "INSERT INTO revisions (function, revision, runtime, runtime_label, handler, timeout_ms,"
       " memory_bytes, per_worker, workers_min, workers_max, queue, network, description, role,"
-      " code_sha256, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      " code_sha256, created_ms, cpu_millis, egress_allow, least_sandbox, leftovers, max_calls,"
+      " max_age_ms, max_rss, zygote, tmp_bytes)"
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       spec.name, spec.revision, runtime_name(spec.runtime), record.runtime_label, spec.handler,
       spec.timeout.count(), spec.memory_bytes, spec.concurrency.per_worker,
       spec.concurrency.workers_min, spec.concurrency.workers_max, spec.concurrency.queue,
-      spec.network, spec.description, spec.role, spec.code_sha256, wall_ms(record.modified)));
+      network_name(spec.network), spec.description, spec.role, spec.code_sha256,
+      wall_ms(record.modified), spec.cpu_millis, joined(spec.egress_allow),
+      sandbox_least_name(spec.least_sandbox), leftovers_name(spec.leftovers),
+      spec.recycle.max_calls, spec.recycle.max_age.count(), spec.recycle.max_rss,
+      zygote_name(spec.zygote), spec.tmp_bytes));
   const int64_t id = database.last_insert_id();
   for (const auto& [key, value] : spec.environment) {
     HEARTH_TRY(database.run("INSERT INTO environment (revision, key, value) VALUES (?, ?, ?)", id,

@@ -49,7 +49,7 @@ Status FunctionService::check(const FunctionSpec& spec) const {
                              "runtimes.{}.path",
                              name, name)};
   }
-  return ok();
+  return check_sandbox(spec.least_sandbox, options_.sandbox);
 }
 
 Result<FunctionRecord> FunctionService::find(std::string_view name,

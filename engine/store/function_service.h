@@ -28,7 +28,8 @@ class FunctionService {
   struct Options {
     Limits limits;
     RuntimeSet runtimes{};
-    uint32_t revisions_kept = 10;  // a function's revisions, the current one included
+    SandboxLeast sandbox = SandboxLeast::any;  // the mode in force; any = off
+    uint32_t revisions_kept = 10;              // a function's revisions, the current one included
     // Code to which no revision refers stays that long, since workers of the old revision may still
     // execute it: the longest call and the drain.
     nanoseconds code_grace{};

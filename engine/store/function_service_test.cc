@@ -33,6 +33,11 @@ TEST_CASE("a function that was created is there after a restart") {
     spec.concurrency = {2, 1, 7, 50};
     spec.description = "says hello";
     spec.role = "r";
+    spec.cpu_millis = 500;
+    spec.leftovers = Leftovers::recycle;
+    spec.recycle = {100, seconds(90), mebibytes(200)};
+    spec.zygote = Zygote::off;
+    spec.tmp_bytes = mebibytes(16);
     made = ServiceRig::take(rig.create(spec, python_zip(), "python3.12"));
     REQUIRE(rig.changes.size() == 1);
     CHECK(rig.changes[0].kind == FunctionChange::Kind::created);
@@ -51,6 +56,20 @@ TEST_CASE("a function that was created is there after a restart") {
   CHECK(all[0].spec.environment.front().first == "A");
   CHECK(read_file(rig.state.code_path(made.spec.code_sha256) + "/app.py") ==
         "def handler(e, c): return e\n");
+}
+
+TEST_CASE("a function that asks for a stronger sandbox than the engine's is not deployed") {
+  auto options = ServiceRig::standard();
+  options.sandbox = SandboxLeast::user;
+  ServiceRig rig(options);
+  FunctionSpec spec = python_spec("f");
+  spec.least_sandbox = SandboxLeast::strict;
+  const auto refused = rig.create(spec, python_zip(), "python3");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Code::invalid_parameter);
+  spec.least_sandbox = SandboxLeast::user;
+  CHECK(ServiceRig::take(rig.create(spec, python_zip(), "python3")).spec.least_sandbox ==
+        SandboxLeast::user);
 }
 
 TEST_CASE("the revision depends on code, configuration and name, and on nothing else") {

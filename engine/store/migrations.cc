@@ -49,6 +49,18 @@ CREATE TABLE functions (
   modified_ms INTEGER NOT NULL
 ) STRICT;
 )sql",
+    // 2: what a function asks of its sandbox and of its workers' lives.
+    R"sql(
+ALTER TABLE revisions ADD COLUMN cpu_millis    INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE revisions ADD COLUMN egress_allow  TEXT    NOT NULL DEFAULT '';
+ALTER TABLE revisions ADD COLUMN least_sandbox TEXT    NOT NULL DEFAULT '';
+ALTER TABLE revisions ADD COLUMN leftovers     TEXT    NOT NULL DEFAULT 'freeze';
+ALTER TABLE revisions ADD COLUMN max_calls     INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE revisions ADD COLUMN max_age_ms    INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE revisions ADD COLUMN max_rss       INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE revisions ADD COLUMN zygote        TEXT    NOT NULL DEFAULT 'auto';
+ALTER TABLE revisions ADD COLUMN tmp_bytes     INTEGER NOT NULL DEFAULT 67108864;
+)sql",
 };
 
 }  // namespace

@@ -38,6 +38,7 @@ Result<std::vector<FunctionSpecPtr>> StoreThread::open(StateLock lock) {
   FunctionService::Options options;
   options.limits = limits;
   options.runtimes = options_.runtimes;
+  options.sandbox = options_.sandbox;
   options.code_grace = limits.timeout_max + limits.drain_timeout;
   service_.emplace(*database_, *code_, *folder_, clock_, std::move(options));
   HEARTH_TRY(service_->collect());

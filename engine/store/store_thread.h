@@ -32,8 +32,9 @@ class StoreThread {
     std::string state_folder;
     Limits limits;
     RuntimeSet runtimes{};
-    size_t jobs_max = 256;      // jobs that wait, for each of the two threads
-    uint32_t log_segments = 8;  // files a function's log is cut into
+    SandboxLeast sandbox = SandboxLeast::any;  // the mode in force; any = off
+    size_t jobs_max = 256;                     // jobs that wait, for each of the two threads
+    uint32_t log_segments = 8;                 // files a function's log is cut into
   };
 
   // `mailbox` is the loop's, `clock` is read from several threads; both must outlive this.
@@ -42,6 +43,8 @@ class StoreThread {
   StoreThread(const StoreThread&) = delete;
   StoreThread& operator=(const StoreThread&) = delete;
 
+  // The mode in force, known once the spawner runs. Before open().
+  void set_sandbox(SandboxLeast mode) { options_.sandbox = mode; }
   // On the caller's thread, before start(): opens the folder, migrates, checks the database,
   // removes what a kill left behind. Returns every function's current revision. No thread runs yet.
   // Errors: state_unusable, disk_full, store_failed, io_failed.
@@ -82,7 +85,7 @@ class StoreThread {
   Mailbox& mailbox_;
   const Clock& clock_;
   Log log_;
-  const Options options_;
+  Options options_;  // fixed by open()
   Listener on_change_;
 
   std::optional<StateFolder> folder_;

@@ -70,35 +70,46 @@ void Launcher::flush() {
   poll_.set(UV_READABLE);
 }
 
-void Launcher::spawn(WorkerId worker, uint32_t runtime, uint64_t memory_bytes,
-                     std::string_view code_sha256, std::string_view entry) {
+void Launcher::spawn(WorkerId worker, uint32_t runtime, const SandboxLimits& limits,
+                     sandbox::Network network, std::string_view code_sha256,
+                     std::string_view entry) {
   sandbox::SpawnRequest request{};
   request.slot = worker.slot;
   request.generation = worker.generation;
   request.runtime = runtime;
-  request.memory_bytes = memory_bytes;
+  request.memory_bytes = limits.memory_bytes;
+  request.tmp_bytes = limits.tmp_bytes;
+  request.cpu_millis = limits.cpu_millis;
+  request.network = static_cast<uint8_t>(network);
   HEARTH_ASSERT(code_sha256.size() <= sizeof request.code && entry.size() < sizeof request.entry);
   code_sha256.copy(request.code, sizeof request.code);
   entry.copy(request.entry, sizeof request.entry - 1);
   send(request, sandbox::MessageType::kSpawn);
 }
 
-void Launcher::assign(WorkerId worker, uint64_t memory_bytes, std::string_view code_sha256) {
+void Launcher::assign(WorkerId worker, const SandboxLimits& limits, std::string_view code_sha256) {
   sandbox::AssignRequest request{};
   request.slot = worker.slot;
   request.generation = worker.generation;
-  request.memory_bytes = memory_bytes;
+  request.memory_bytes = limits.memory_bytes;
+  request.cpu_millis = limits.cpu_millis;
   HEARTH_ASSERT(code_sha256.size() == sizeof request.code);
   code_sha256.copy(request.code, sizeof request.code);
   send(request, sandbox::MessageType::kAssign);
 }
 
-void Launcher::kill(WorkerId worker) {
-  sandbox::KillRequest request{};
+void Launcher::send_slot(WorkerId worker, sandbox::MessageType type) {
+  sandbox::SlotRequest request{};
   request.slot = worker.slot;
   request.generation = worker.generation;
-  send(request, sandbox::MessageType::kKill);
+  send(request, type);
 }
+
+void Launcher::kill(WorkerId worker) { send_slot(worker, sandbox::MessageType::kKill); }
+
+void Launcher::freeze(WorkerId worker) { send_slot(worker, sandbox::MessageType::kFreeze); }
+
+void Launcher::thaw(WorkerId worker) { send_slot(worker, sandbox::MessageType::kThaw); }
 
 void Launcher::on_poll(int events) {
   if (events == 0) {
@@ -151,8 +162,7 @@ void Launcher::handle(const char* data, size_t size, int* fds, int fd_count) {
   if (header.type == sandbox::MessageType::kExited && size == sizeof(sandbox::ExitedMessage)) {
     sandbox::ExitedMessage exited{};
     std::memcpy(&exited, data, sizeof exited);
-    owner_.on_exited({exited.slot, exited.generation}, exited.wait_status,
-                     exited.killed_by_request != 0, exited.oom != 0);
+    owner_.on_exited({exited.slot, exited.generation}, exited);
     return;
   }
   if (size != sizeof(sandbox::Answer)) return;

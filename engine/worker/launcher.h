@@ -26,6 +26,13 @@ struct Spawned {
   UniqueFd err;
 };
 
+// What a sandbox is given; 0 = the spawner's default or ceiling (spawner_protocol.h).
+struct SandboxLimits {
+  uint64_t memory_bytes = 0;
+  uint64_t tmp_bytes = 0;  // fixed at the spawn
+  uint32_t cpu_millis = 0;
+};
+
 class Launcher {
  public:
   class Owner {
@@ -33,8 +40,7 @@ class Launcher {
     virtual ~Owner() = default;
     virtual void on_spawned(Spawned&& spawned) = 0;
     virtual void on_assigned(WorkerId worker, int error, std::string_view detail) = 0;
-    virtual void on_exited(WorkerId worker, int wait_status, bool by_request,
-                           bool out_of_memory) = 0;
+    virtual void on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) = 0;
     // The spawner is gone, and every worker with it. Nothing follows.
     virtual void on_spawner_lost(std::string_view detail) = 0;
   };
@@ -46,15 +52,20 @@ class Launcher {
   // the fix), io_failed.
   Status open(const sandbox::SpawnerConfig& config);
 
-  void spawn(WorkerId worker, uint32_t runtime, uint64_t memory_bytes, std::string_view code_sha256,
-             std::string_view entry);
-  void assign(WorkerId worker, uint64_t memory_bytes, std::string_view code_sha256);
+  void spawn(WorkerId worker, uint32_t runtime, const SandboxLimits& limits,
+             sandbox::Network network, std::string_view code_sha256, std::string_view entry);
+  void assign(WorkerId worker, const SandboxLimits& limits, std::string_view code_sha256);
   void kill(WorkerId worker);
+  // Stops every process of the sandbox where it stands, and lets it go on. Nothing where there is
+  // no freezer (Layer::kFreezer).
+  void freeze(WorkerId worker);
+  void thaw(WorkerId worker);
 
   const sandbox::ReadyMessage& ready() const { return ready_; }
   int pid() const { return process_.pid; }
 
  private:
+  void send_slot(WorkerId worker, sandbox::MessageType type);
   template <class Message>
   void send(Message& message, sandbox::MessageType type);
   void on_poll(int events);

@@ -66,9 +66,10 @@ void Workers::start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spe
   processes_[worker.slot] = std::move(process);
   const bool native = runtime == Runtime::native;
   launcher_.spawn(worker, static_cast<uint32_t>(runtime),
-                  spec != nullptr              ? spec->memory_bytes
-                  : runtime == Runtime::nodejs ? kParkedNodeMemory
-                                               : 0,
+                  {.memory_bytes = spec != nullptr              ? spec->memory_bytes
+                                   : runtime == Runtime::nodejs ? kParkedNodeMemory
+                                                                : 0},
+                  sandbox::Network::kNone,
                   native ? std::string_view(spec->code_sha256) : std::string_view(),
                   native ? std::string_view(spec->handler) : std::string_view());
 }
@@ -80,7 +81,7 @@ void Workers::bind(WorkerId worker, const FunctionSpecPtr& spec) {
   if (process->runtime == Runtime::native) {
     send_init(*process);  // the code has been there since it was started
   } else {
-    launcher_.assign(worker, spec->memory_bytes, spec->code_sha256);
+    launcher_.assign(worker, {.memory_bytes = spec->memory_bytes}, spec->code_sha256);
   }
 }
 
@@ -199,19 +200,20 @@ void Workers::on_assigned(WorkerId worker, int error, std::string_view detail) {
   process->channel.flush();
 }
 
-void Workers::on_exited(WorkerId worker, int wait_status, bool by_request, bool out_of_memory) {
+void Workers::on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) {
   Process* process = find(worker);
   if (process == nullptr) return;
   // Its last words count: what it answered before it ended is an answer.
   if (!process->given_up) process->channel.drain(limits_.reply_max + kReadBuffer);
   // A worker on its way out closes its channel first, and may need long for the rest: only one that
   // had to be killed broke the protocol.
-  const bool had_to_be_killed = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
+  const int status = exited.wait_status;
+  const bool had_to_be_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
   if (process->hung_up && had_to_be_killed) violation(*process, "it closed its channel");
   WorkerExit exit;
-  exit.wait_status = wait_status;
-  exit.killed_by_engine = by_request;
-  exit.out_of_memory = out_of_memory;
+  exit.wait_status = status;
+  exit.killed_by_engine = exited.killed_by_request != 0;
+  exit.out_of_memory = exited.oom != 0;
   gone(*process, exit);
 }
 

@@ -103,7 +103,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   // Launcher::Owner
   void on_spawned(Spawned&& spawned) override;
   void on_assigned(WorkerId worker, int error, std::string_view detail) override;
-  void on_exited(WorkerId worker, int wait_status, bool by_request, bool out_of_memory) override;
+  void on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) override;
   void on_spawner_lost(std::string_view detail) override;
 
   Process* find(WorkerId id) const;
