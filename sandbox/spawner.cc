@@ -141,9 +141,18 @@ void Spawner::spawn(const Request& request) {
 }
 
 Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& report) {
-  if (request.network != Network::kNone)
+  if (request.network == Network::kHost)
     return {"this network mode is not available here", EOPNOTSUPP};
+  const bool egress = request.network == Network::kEgress;
+  if (egress && !egress_.available()) return {egress_.reason(), EOPNOTSUPP};
+  slot.network = request.network;
   int ends[2];
+  if (egress) {
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+      return Failure::at("make the agent's socket");
+    slot.engine_ends[kFdEgress].reset(ends[0]);
+    slot.agent_end.reset(ends[1]);
+  }
   UniqueFd there[kSpawnFds], status;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
     return Failure::at("make the channel");
@@ -155,7 +164,8 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& r
     there[which].reset(ends[1]);
   }
   for (const UniqueFd& fd : slot.engine_ends)
-    if (fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return Failure::at("set non-blocking");
+    if (fd.valid() && fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0)
+      return Failure::at("set non-blocking");
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return Failure::at("make the status pipe");
   slot.status.reset(ends[0]);
   status.reset(ends[1]);
@@ -166,22 +176,24 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& r
   const int on = 1;
   if (setsockopt(slot.report.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
     return Failure::at("ask for credentials");
-  const Launch plan{&config_,
-                    &config_.runtimes[request.runtime],
-                    filters_.of_runtime(request.runtime),
-                    filters_.of_init(),
-                    uid_of(request.slot),
-                    request.memory_bytes,
-                    request.tmp_bytes,
-                    request.has_code ? request.code : nullptr,
-                    request.entry,
-                    there[kFdChannel].get(),
-                    there[kFdStdout].get(),
-                    there[kFdStderr].get(),
-                    report.get(),
-                    status.get(),
-                    init_lifeline_read_.get(),
-                    facts_.landlock_abi};
+  const Launch plan{
+      &config_,
+      &config_.runtimes[request.runtime],
+      egress ? filters_.of_egress(request.runtime) : filters_.of_runtime(request.runtime),
+      filters_.of_init(),
+      uid_of(request.slot),
+      request.memory_bytes,
+      request.tmp_bytes,
+      request.has_code ? request.code : nullptr,
+      request.entry,
+      there[kFdChannel].get(),
+      there[kFdStdout].get(),
+      there[kFdStderr].get(),
+      report.get(),
+      status.get(),
+      init_lifeline_read_.get(),
+      facts_.landlock_abi,
+      request.network};
   slot.init = launch(plan);
   slot.worker = 0;
   slot.runtime = request.runtime;
@@ -227,6 +239,7 @@ Failure Spawner::bind_code(Slot& slot, const Request& request) {
 }
 
 void Spawner::kill_slot_processes(Slot& slot) {
+  if (slot.agent > 0) kill(slot.agent, SIGKILL);
   if (slot.init <= 0) return;
   if (!has_namespaces(config_.mode)) kill_descendants(slot.init);
   kill(slot.init, SIGKILL);
@@ -249,7 +262,7 @@ bool Spawner::read_report(Slot& slot) {
     if (header->cmsg_type == SCM_RIGHTS) {
       int fd;
       memcpy(&fd, CMSG_DATA(header), sizeof fd);
-      slot.mounts.reset(fd);
+      take_descriptor(slot, static_cast<uint32_t>(report.kind), fd);
     } else if (header->cmsg_type == SCM_CREDENTIALS && report.kind == Report::Kind::kWorker) {
       ucred credentials;
       memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
@@ -271,10 +284,11 @@ void Spawner::on_report(Slot& slot) {
   if (n != 0) return;
   // End of file: the exec went well, or it all ended; in the second case init's exit tells the
   // rest.
-  if (slot.worker_reported && !slot.failure)
-    on_started(slot);
-  else
-    fail_start(slot, "the sandbox ended while it was set up", EPROTO);
+  if (!slot.worker_reported || slot.failure)
+    return fail_start(slot, "the sandbox ended while it was set up", EPROTO);
+  if (slot.network == Network::kEgress)
+    if (Failure f = start_agent(slot)) return fail_start(slot, f.step, f.error);
+  on_started(slot);
 }
 
 void Spawner::on_started(Slot& slot) {
@@ -303,11 +317,13 @@ void Spawner::on_child() {
     int status = 0;
     const pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid <= 0) return;
+    if (forget_agent(pid)) continue;
     if (Slot* slot = find_init(pid)) on_init_exit(*slot, status);
   }
 }
 
 void Spawner::on_init_exit(Slot& slot, int status) {
+  end_agent(slot);
   if (slot.state == State::kStarting && slot.report.valid()) {
     while (read_report(slot)) continue;
     if (slot.worker_reported && !slot.failure && !slot.killed) on_started(slot);

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/unique_fd.h"
+#include "sandbox/egress/availability.h"
 #include "sandbox/launch.h"
 #include "sandbox/layers.h"
 #include "sandbox/message.h"
@@ -50,6 +51,9 @@ class Spawner {
     char step[sizeof(Report{}.step)] = {};
     char detail[kDetailMax] = {};
     UniqueFd report, status, mounts;
+    Network network = Network::kNone;
+    UniqueFd stub, users, listener, agent_end;  // kEgress: what its agent is started with
+    pid_t agent = 0;                            // kEgress: 0 = not yet, or it has ended
     UniqueFd engine_ends[kSpawnFds];
   };
   // What waits for room in the control socket.
@@ -76,6 +80,10 @@ class Spawner {
   void assign(const Request& request);
   Failure bind_code(Slot& slot, const Request& request);
   void kill_slot_processes(Slot& slot);
+  Failure start_agent(Slot& slot);
+  void end_agent(Slot& slot);
+  bool forget_agent(pid_t pid);
+  void take_descriptor(Slot& slot, uint32_t kind, int fd);
   void real_code_path(const char* code, char (&path)[kDetailMax]) const;
 
   void on_report(Slot& slot);
@@ -103,6 +111,7 @@ class Spawner {
   UniqueFd init_lifeline_read_, init_lifeline_write_;
   SpawnerConfig config_{};
   Filters filters_;
+  egress::Tools egress_;
   LayerFacts facts_;
   std::unique_ptr<Slot[]> slots_;
   std::unique_ptr<Outgoing[]> outgoing_;  // a ring

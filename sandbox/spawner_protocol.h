@@ -51,7 +51,8 @@ enum class MessageType : uint32_t {
 // Descriptors that ride on a successful kSpawned, in this order.
 // The receiver's ends: the stream socket of runtimes/protocol.md and two pipes to read;
 // non-blocking.
-enum SpawnFd : int { kFdChannel = 0, kFdStdout = 1, kFdStderr = 2, kSpawnFds = 3 };
+// kFdEgress only with Network::kEgress: the socket of egress/protocol.h, to the sandbox's agent.
+enum SpawnFd : int { kFdChannel = 0, kFdStdout = 1, kFdStderr = 2, kFdEgress = 3, kSpawnFds = 4 };
 
 struct Header {
   uint32_t magic;
@@ -130,6 +131,7 @@ struct ReadyMessage {
   char detail[kDetailMax];  // what failed, and the fix
   Mode mode;
   LayerState layers[static_cast<size_t>(Layer::kLayersCount)];
+  LayerState egress;  // whether Network::kEgress works here
 };
 
 struct SpawnRequest {

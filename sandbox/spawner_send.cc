@@ -57,10 +57,13 @@ bool Spawner::send_front() {
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int) * kSpawnFds);
     int fds[kSpawnFds];
-    for (int i = 0; i < kSpawnFds; ++i) fds[i] = out.fds[i].get();
-    memcpy(CMSG_DATA(header), fds, sizeof fds);
+    size_t count = 0;
+    for (const UniqueFd& fd : out.fds)
+      if (fd.valid()) fds[count++] = fd.get();
+    header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+    memcpy(CMSG_DATA(header), fds, sizeof(int) * count);
   }
   if (sendmsg(control_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
   if (errno == EINTR) return false;

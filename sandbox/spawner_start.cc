@@ -22,8 +22,9 @@ namespace hearth::sandbox {
 namespace {
 
 constexpr int kTrialTimeoutMs = 10'000;
-constexpr rlim_t kFdsPerSlot = 6;  // report, status, mount namespace, the engine's three ends
-constexpr rlim_t kFdsFixed = 64;   // and what one launch needs for a moment
+constexpr rlim_t kFdsPerSlot = 11;  // report, status, mount namespace, the engine's four ends, and
+                                    // four for an agent
+constexpr rlim_t kFdsFixed = 64;    // and what one launch needs for a moment
 
 bool may_choose_uids() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -94,6 +95,8 @@ bool Spawner::set_up(const SpawnerConfig& config, ReadyMessage& ready) {
     return false;
   }
   facts_.as_root = as_root_;
+  ready.egress.on = egress_.available();
+  copy_text(ready.egress.reason, egress_.reason());
   describe_layers(config_.mode, facts_, ready.layers);
   return true;
 }
@@ -151,6 +154,7 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
   } else if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     return Failure::at("become a subreaper");
   }
+  egress_.prepare(config_.mode, filters_.of_agent());
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Failure::at("become non-dumpable");
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return Failure::at("the lifeline of the sandboxes");

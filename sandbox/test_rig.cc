@@ -188,8 +188,9 @@ bool Rig::receive(std::vector<char>& message, UniqueFd (&fds)[kSpawnFds]) {
   message.resize(static_cast<size_t>(n));
   if (const cmsghdr* rights = CMSG_FIRSTHDR(&header); rights != nullptr) {
     int numbers[kSpawnFds];
-    memcpy(numbers, CMSG_DATA(rights), sizeof numbers);
-    for (int i = 0; i < kSpawnFds; ++i) fds[i].reset(numbers[i]);
+    const size_t count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(numbers, CMSG_DATA(rights), sizeof(int) * count);
+    for (size_t i = 0; i < count; ++i) fds[i].reset(numbers[i]);
   }
   return true;
 }
@@ -221,10 +222,11 @@ SpawnRequest Rig::spawn_request(uint32_t slot, uint32_t runtime) const {
   return request;
 }
 
-TestWorker Rig::spawn(uint32_t slot, uint32_t runtime, uint64_t memory) {
+TestWorker Rig::spawn(uint32_t slot, uint32_t runtime, uint64_t memory, Network network) {
   ++generation_;
   SpawnRequest request = spawn_request(slot, runtime);
   request.memory_bytes = memory;
+  request.network = static_cast<uint8_t>(network);
   send_raw(&request, sizeof request);
   UniqueFd fds[kSpawnFds];
   const Answer answer = wait_answer(fds);
@@ -237,6 +239,7 @@ TestWorker Rig::spawn(uint32_t slot, uint32_t runtime, uint64_t memory) {
   worker.channel = std::move(fds[kFdChannel]);
   worker.out = std::move(fds[kFdStdout]);
   worker.err = std::move(fds[kFdStderr]);
+  worker.egress = std::move(fds[kFdEgress]);
   return worker;
 }
 

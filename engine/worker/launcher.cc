@@ -141,7 +141,7 @@ bool Launcher::receive_one() {
     lost("it has ended");
     return false;
   }
-  int fds[sandbox::kSpawnFds] = {-1, -1, -1};
+  int fds[sandbox::kSpawnFds] = {-1, -1, -1, -1};
   int count = 0;
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
@@ -180,10 +180,12 @@ void Launcher::handle(const char* data, size_t size, int* fds, int fd_count) {
   spawned.error = answer.error;
   spawned.detail = detail;
   spawned.pid = answer.pid;
-  if (answer.error == 0 && fd_count == sandbox::kSpawnFds) {
+  if (answer.error == 0 && fd_count >= sandbox::kFdEgress) {
     spawned.channel.reset(std::exchange(fds[sandbox::kFdChannel], -1));
     spawned.out.reset(std::exchange(fds[sandbox::kFdStdout], -1));
     spawned.err.reset(std::exchange(fds[sandbox::kFdStderr], -1));
+    if (fd_count > sandbox::kFdEgress)
+      spawned.egress.reset(std::exchange(fds[sandbox::kFdEgress], -1));
   } else if (answer.error == 0) {
     spawned.error = EMFILE;  // descriptors were lost on the way: the engine has none left
     spawned.detail = "the engine is out of file descriptors";

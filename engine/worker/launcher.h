@@ -24,6 +24,7 @@ struct Spawned {
   UniqueFd channel;
   UniqueFd out;
   UniqueFd err;
+  UniqueFd egress;  // with Network::kEgress
 };
 
 // What a sandbox is given; 0 = the spawner's default or ceiling (spawner_protocol.h).

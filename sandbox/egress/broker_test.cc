@@ -66,7 +66,7 @@ TEST_CASE("without rules there is no connection, and each refusal is told with i
   rig.go();
   REQUIRE(rig.wait() == 0);
   CHECK(rig.notes->values[0] == EACCES);
-  CHECK(rig.notes->values[1] == static_cast<int>(dns::Rcode::kRefused));
+  CHECK(rig.notes->values[1] == static_cast<int>(dns::Rcode::kNoName));
   const Report report = rig.report([](const Report& r) { return r.has_event == 1; });
   CHECK(report.outcome == Outcome::kDeniedRule);
   CHECK(report.port == 80);

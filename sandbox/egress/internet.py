@@ -2,7 +2,7 @@
 
     internet.py CONTROL_FD      reads one byte (the link is there), sets the addresses up, answers with one byte, serves until end of file
 
-TCP servers greet with "PEER-PORT OWN-ADDRESS\n"-like lines and close. Names: see answers().
+TCP servers greet with "port N" and close, but for HTTP_PORT, which answers a request. Names: ZONE.
 """
 import os
 import select
@@ -14,6 +14,7 @@ import sys
 ADDRESSES = ["93.184.215.14/24", "93.184.215.15/24", "10.9.0.5/24", "192.0.2.53/24"]
 ADDRESSES6 = ["2606:2800:21f::14/64"]
 PORTS = [80, 443, 4327]
+HTTP_PORT = 8080
 
 
 def a(text):
@@ -84,7 +85,7 @@ def main():
                     *(["-6", "addr", "add", address, "dev", "outside", "nodad"] for address in ADDRESSES6), ["link", "set", "outside", "up"]):
         subprocess.run(["ip", *command], check=True)
     greeters, names = {}, socket.create_server(("", 53), backlog=64)
-    for port in PORTS:
+    for port in [*PORTS, HTTP_PORT]:
         listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=512)
         greeters[listener] = port
     questions = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -104,6 +105,10 @@ def main():
                 tcp_question(names.accept()[0])
             else:
                 with ready.accept()[0] as connection:
+                    if greeters[ready] == HTTP_PORT:
+                        connection.recv(65536)
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nhi\n")
+                        continue
                     connection.sendall(f"port {greeters[ready]}\n".encode())
 
 

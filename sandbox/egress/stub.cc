@@ -37,8 +37,9 @@ void Stub::take(std::span<const uint8_t> packet, const sockaddr_storage& from, s
   if (question.end == 0) return;
   if (rcode != dns::Rcode::kNoError) return reply(packet, question, nothing(rcode), from, size);
   if (!rules_.permits_name(question.name)) {
+    // Not REFUSED, which libraries take for a passing trouble and ask again.
     reporter_.refused(Outcome::kDeniedName, question.name, now_ms);
-    return reply(packet, question, nothing(dns::Rcode::kRefused), from, size);
+    return reply(packet, question, nothing(dns::Rcode::kNoName), from, size);
   }
   // Other records of an allowed name: there are none.
   if (question.type != dns::kTypeA && question.type != dns::kTypeAaaa)
