@@ -158,6 +158,9 @@ void read_top(YamlFields& top, Config& config) {
   top.text("user", config.user);
   read_http(top, config.http, config.limits);
   read_sandbox(top, config.sandbox);
+  YamlFields network = top.section("network");
+  network.list("resolvers", config.network.resolvers);
+  network.finish();
   YamlFields runtimes = top.section("runtimes");
   read_runtime(runtimes, "python3", config.runtimes.python3_path);
   read_runtime(runtimes, "nodejs", config.runtimes.nodejs_path);

@@ -33,6 +33,12 @@ struct SandboxConfig {
   bool allow_degraded = false;                // sandbox.allow_degraded
 };
 
+struct NetworkConfig {
+  // network.resolvers: name servers for functions with network: egress, as ADDRESS or ADDRESS:PORT,
+  // at most 3; empty: those of /etc/resolv.conf.
+  std::vector<std::string> resolvers;
+};
+
 // runtimes.NAME.path: an absolute path, or empty = /usr/bin, then /usr/local/bin (see runtimes.h).
 struct RuntimesConfig {
   std::string python3_path;
@@ -45,6 +51,7 @@ struct Config {
   std::string user;  // user: whom the daemon becomes when it was started as root; empty = see cli/
   HttpConfig http;
   SandboxConfig sandbox;
+  NetworkConfig network;
   RuntimesConfig runtimes;
   LogLevel log_level = LogLevel::info;  // log.level: debug, info, warning or error
   // limits.*, and what belongs to them by meaning: pool.*, http.{connections, head, ..}, log.{rate,

@@ -194,7 +194,9 @@ bool WorkerPool::start_one(Function& function) {
   const Runtime runtime = function.spec->runtime;
   auto& parked = parked_[index(runtime)];
   const uint64_t charge = function.spec->memory_bytes;
-  Worker* worker = fits_parked(runtime, charge) ? parked.front() : nullptr;
+  // The network of a sandbox is fixed when it is made; parked ones have none.
+  const bool fits = fits_parked(runtime, charge) && function.spec->network == Network::none;
+  Worker* worker = fits ? parked.front() : nullptr;
   if (worker != nullptr) {
     parked.remove(*worker);  // first, so that it is not evicted for itself
     if (!afford(charge > worker->charge ? charge - worker->charge : 0, Slot::has_one, &function)) {
@@ -469,6 +471,7 @@ bool WorkerPool::reuse(Worker& booting, const FunctionSpecPtr& spec) {
   const uint64_t others = stats_.memory_charged - booting.charge;
   if (booting.killed || booting.runtime != spec->runtime || spec->runtime >= Runtime::native)
     return false;
+  if (booting.spec->network != spec->network) return false;
   const bool same_memory = booting.spec->memory_bytes == spec->memory_bytes;
   if (!same_memory && !fits_parked(spec->runtime, 0)) return false;  // its heap is fixed by now
   if (spec->memory_bytes > budget_ || others > budget_ - spec->memory_bytes) return false;

@@ -11,6 +11,7 @@
 #include "loop/loop.h"
 #include "loop/poll.h"
 #include "worker/channel.h"
+#include "worker/egress.h"
 #include "worker/function_log.h"
 #include "worker/launcher.h"
 #include "worker/line_splitter.h"
@@ -55,6 +56,9 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
 
   const Launcher& launcher() const { return launcher_; }
   const WorkersStats& stats() const { return stats_; }
+  // What egress functions share; to be completed before the first of them starts.
+  EgressRules& egress_rules() { return egress_rules_; }
+  const std::array<uint64_t, kEgressOutcomes>& egress_stats() const { return egress_stats_; }
   // `visit(pid, spec or null)` for each living worker.
   template <class F>
   void each(F&& visit) const;
@@ -82,6 +86,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     RateLimit rate;
     LogTail tail;
     int pid = 0;
+    EgressLink egress;
     std::string root;  // where the worker sees its code
     bool hello = false;
     bool given_up = false;  // a violation was told: nothing of it is read any more
@@ -91,6 +96,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     Timer marker;          // tells of dropped lines when no line follows
     Workers* owner;
     void on_timer() { owner->on_grace_over(*this); }
+    void on_refused(const sandbox::egress::Report& report) { owner->tell_refused(*this, report); }
     void on_marker() { owner->tell_dropped(*this); }
   };
 
@@ -118,6 +124,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void violation(Process& process, std::string_view what);
   void gone(Process& process, const WorkerExit& exit);
   void send_init(Process& process);
+  bool send_egress_rules(Process& process);
+  void tell_refused(Process& process, const sandbox::egress::Report& report);
   void on_grace_over(Process& process);
   void open_pipe(Process& process, Pipe& pipe, UniqueFd fd);
   void read_pipe(Process& process, Pipe& pipe, size_t most);
@@ -140,6 +148,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   std::vector<Buffer> delivered_;  // large replies, until their batch was delivered
   Launcher launcher_;
   WorkersStats stats_;
+  EgressRules egress_rules_;
+  std::array<uint64_t, kEgressOutcomes> egress_stats_{};
 };
 
 template <class F>
