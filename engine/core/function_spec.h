@@ -59,6 +59,11 @@ struct FunctionSpec : Isolation {
   friend bool operator==(const FunctionSpec&, const FunctionSpec&) = default;
 };
 
+// The network of a sandbox is fixed when it is made; parked ones have none.
+inline bool fits_parked(const FunctionSpec& spec) {
+  return spec.network == Network::none && fits_parked(spec.runtime, spec.memory_bytes);
+}
+
 using FunctionSpecPtr = std::shared_ptr<const FunctionSpec>;
 
 inline constexpr size_t kFunctionNameMax = 64;    // bytes, [A-Za-z0-9_-]

@@ -194,9 +194,7 @@ bool WorkerPool::start_one(Function& function) {
   const Runtime runtime = function.spec->runtime;
   auto& parked = parked_[index(runtime)];
   const uint64_t charge = function.spec->memory_bytes;
-  // The network of a sandbox is fixed when it is made; parked ones have none.
-  const bool fits = fits_parked(runtime, charge) && function.spec->network == Network::none;
-  Worker* worker = fits ? parked.front() : nullptr;
+  Worker* worker = fits_parked(*function.spec) ? parked.front() : nullptr;
   if (worker != nullptr) {
     parked.remove(*worker);  // first, so that it is not evicted for itself
     if (!afford(charge > worker->charge ? charge - worker->charge : 0, Slot::has_one, &function)) {
@@ -465,8 +463,7 @@ void WorkerPool::retire_others(Function& function, const FunctionSpecPtr& keep) 
   }
 }
 
-// A worker that still boots holds no code: it can just as well load another revision, if the budget
-// allows its size.
+// A worker that still boots holds no code: another revision may load into it, if it has the room.
 bool WorkerPool::reuse(Worker& booting, const FunctionSpecPtr& spec) {
   const uint64_t others = stats_.memory_charged - booting.charge;
   if (booting.killed || booting.runtime != spec->runtime || spec->runtime >= Runtime::native)
