@@ -77,12 +77,16 @@ void copy_buffer(int from, int to, int option, int lock) {
 // A number of our own table can be in use; it is put aside and comes back. The kernel knows a
 // registration by file and number, and the worker's number is the one that counts.
 void watch_as(int epoll, int number, int socket, epoll_event& event) {
+  if (socket == number) {
+    (void)epoll_ctl(epoll, EPOLL_CTL_ADD, number, &event);
+    return;
+  }
   const int kept = fcntl(number, F_DUPFD_CLOEXEC, 0);
   if (dup3(socket, number, O_CLOEXEC) != number) {
     if (kept >= 0) close(kept);
     return;
   }
-  (void)epoll_ctl(epoll, EPOLL_CTL_ADD, number, &event);
+  (void)epoll_ctl(epoll == number ? kept : epoll, EPOLL_CTL_ADD, number, &event);
   if (kept >= 0) {
     dup3(kept, number, O_CLOEXEC);
     close(kept);
