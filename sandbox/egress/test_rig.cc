@@ -152,6 +152,8 @@ void receive_fds(int socket, UniqueFd (&fds)[kSentFds]) {
 
 }  // namespace
 
+bool is_real_root() { return g_real_root; }
+
 bool enter_test_network() {
   static int ready = 0;
   if (ready != 0) return ready > 0;

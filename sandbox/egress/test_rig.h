@@ -26,6 +26,9 @@ bool enter_test_network();
     return;                                                                     \
   }
 
+// After enter_test_network(): whether the process is root of the machine, not of a namespace.
+bool is_real_root();
+
 // Text as in a manifest; ends the test if it can't be read.
 Rule rule(const char* text);
 Config make_config(std::initializer_list<const char*> allow);
