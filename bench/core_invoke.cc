@@ -42,7 +42,7 @@ class InstantLink final : public WorkerLink {
     WorkerId worker;
     InvocationId call;
   };
-  void start(WorkerId worker, Runtime, const FunctionSpecPtr&) override {
+  void start(WorkerId worker, const WorkerShape&, const FunctionSpecPtr&) override {
     started[starts++ % kWorkers] = worker;
   }
   void bind(WorkerId, const FunctionSpecPtr&) override {}
@@ -57,6 +57,10 @@ class InstantLink final : public WorkerLink {
   std::string_view log_tail(WorkerId, InvocationId) override { return {}; }
   bool any_byte_sent(WorkerId, InvocationId) const override { return true; }
   uint64_t memory_peak(WorkerId) const override { return 0; }
+  void freeze(WorkerId) override {}
+  void thaw(WorkerId) override {}
+  uint64_t memory_now(WorkerId) const override { return 0; }
+  StartTimes start_times(WorkerId) const override { return {}; }
 
   std::array<WorkerId, kWorkers> started{};
   std::array<Sent, 2 * kInFlight> sent{};

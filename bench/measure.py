@@ -18,12 +18,13 @@ import subprocess
 import sys
 import time
 
+from cold import ColdRows
 from embed import EmbedRows
 from loads import Target
 from servers import INVOKE, PEERS, ROOT, Hearth, Server, cpu_seconds, interpreter_version, memory_kib, program
 from stats import is_near, quartiles, spread, verdict
 
-ROWS = ("throughput", "latency", "tail", "cpu", "syscalls", "allocations", "memory", "embed")
+ROWS = ("throughput", "latency", "tail", "cpu", "syscalls", "allocations", "memory", "embed", "cold")
 FUNCTIONS = ("node", "python", "c")
 PEER_OF = {"node": "node_http", "python": "uvicorn", "c": "bare"}
 # (function, path kind, least ratio of calls a second to the peer's at 64 connections)
@@ -266,10 +267,13 @@ class Bench:
     def embed(self):
         EmbedRows(self).run()
 
+    def cold(self):
+        ColdRows(self).run()
+
     def run(self):
         rows = self.options.rows
         try:
-            if set(rows) - {"memory", "allocations", "embed"}:
+            if set(rows) - {"memory", "allocations", "embed", "cold"}:
                 self.start()
             for row in rows:
                 getattr(self, row)()

@@ -118,11 +118,11 @@ class Server:
 
 
 class Hearth:
-    """The daemon with the functions deployed, its whole tree on one core."""
+    """The daemon with the functions deployed, its whole tree on one core, or on those of a list as in "0,1"."""
 
     name = "hearth"
 
-    def __init__(self, binary, core, functions, config=None):
+    def __init__(self, binary, core, functions, config=None, arguments=()):
         self.binary = binary
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="hearth-bench-"))
         self.work.chmod(0o711)
@@ -132,7 +132,7 @@ class Hearth:
         settings.chmod(0o644)
         self.log = open(self.work / "log", "wb")
         self.process = subprocess.Popen(["taskset", "-c", str(core), str(binary), "serve", "--config", str(settings), "--state",
-                                         str(self.state), "--listen", "127.0.0.1:0"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+                                         str(self.state), "--listen", "127.0.0.1:0", *arguments], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         address = self.state / "listen"
         wait_for(lambda: self.process.poll() is not None or (address.exists() and address.read_text().strip()), "the daemon's address")
         if self.process.poll() is not None:
@@ -140,8 +140,15 @@ class Hearth:
         self.port = int(address.read_text().split()[0].rsplit(":", 1)[1])
         wait_for(lambda: urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5).status == 200, "/readyz")
         for folder in functions:
-            subprocess.run([binary, "deploy", folder, "--server", f"http://127.0.0.1:{self.port}"], check=True, stdout=subprocess.DEVNULL)
+            self.deploy(folder)
         self.version = subprocess.run([binary, "version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+
+    def deploy(self, folder):
+        subprocess.run([self.binary, "deploy", folder, "--server", f"http://127.0.0.1:{self.port}"], check=True, stdout=subprocess.DEVNULL)
+
+    def delete(self, function):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/2015-03-31/functions/{function}", method="DELETE")
+        urllib.request.urlopen(request, timeout=20).close()
 
     def pids(self):
         return tree(self.process.pid)

@@ -206,6 +206,7 @@ Engine::Parts::~Parts() {
 Status Engine::Parts::open() {
   state_lock = HEARTH_TRY(take_state_folder(options.config.state_dir));
   HEARTH_TRY(start_sandbox());
+  dispatcher.pool().set_keep_alive(options.config.keep_alive.policy);
   if (options.after_spawner) HEARTH_TRY(options.after_spawner(options.config.state_dir));
   HEARTH_TRY(start_store());
   opened = true;
@@ -281,9 +282,17 @@ void Engine::Parts::on_change(const FunctionChange& change) {
 }
 
 void Engine::Parts::make_status() {
-  EngineStatus::Sources sources{loop,       dispatcher,   workers,         buffers,
-                                limits,     runtimes,     options.version, options.config.state_dir,
-                                loop.now(), &store.logs()};
+  EngineStatus::Sources sources{loop,
+                                dispatcher,
+                                workers,
+                                buffers,
+                                limits,
+                                runtimes,
+                                options.version,
+                                options.config.state_dir,
+                                loop.now(),
+                                &store.logs(),
+                                &store.unpack_stats()};
   status = std::make_unique<EngineStatus>(std::move(sources));
 }
 

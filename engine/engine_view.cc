@@ -32,8 +32,9 @@ json layers_json(const sandbox::ReadyMessage& ready) {
   json layers = json::array();
   for (size_t i = 0; i < kLayerNames.size(); ++i) {
     const sandbox::LayerState& layer = ready.layers[i];
-    json entry = {{"name", kLayerNames[i]}, {"on", layer.on != 0}};
-    if (layer.on == 0)
+    json entry = {
+        {"name", kLayerNames[i]}, {"on", layer.on != 0}, {"state", layer.on != 0 ? "on" : "off"}};
+    if (layer.reason[0] != '\0')
       entry["reason"] = std::string(layer.reason, strnlen(layer.reason, sizeof layer.reason));
     layers.push_back(std::move(entry));
   }
@@ -189,16 +190,43 @@ void EngineStatus::append_metrics(MetricsText& out) {
   out.gauge("hearth_calls_in_flight", "Calls that wait or run (limits.calls).", calls.in_flight);
   out.gauge("hearth_buffers_bytes", "Payload bytes that the engine holds (limits.buffers).",
             static_cast<double>(s_.buffers.bytes_taken()));
-  out.gauge("hearth_loop_longest_turn_seconds", "The loop's longest turn since the last look.",
-            static_cast<double>(s_.loop.take_longest_turn().count()) / 1e6);
-  out.counter("hearth_loop_turns_total", "Turns of the loop.", s_.loop.turns());
+  append_loop(out);
   if (kAllocationsCounted) {
     out.counter("hearth_allocations_total", "Heap allocations of the loop's thread.",
                 thread_allocations());
   }
   append_pool(out);
+  append_pool_keys(out);
+  append_warm(out);
   append_functions(out);
   append_sandbox(out);
+  if (s_.unpack != nullptr) append_unpacker(out);
+}
+
+void EngineStatus::append_loop(MetricsText& out) {
+  out.counter("hearth_loop_turns_total", "Turns of the loop.", s_.loop.turns());
+  out.family("hearth_loop_turn_seconds", MetricsText::Type::histogram,
+             "Turns of the loop, each from the end of its wait to the next one.");
+  out.histogram({}, s_.loop.turn_times());
+  out.gauge("hearth_loop_turn_max_seconds", "The loop's longest turn since the start.",
+            static_cast<double>(to_us(s_.loop.max_turn())) / 1e6);
+  out.gauge("hearth_loop_longest_turn_seconds", "The loop's longest turn since the last look.",
+            static_cast<double>(to_us(s_.loop.take_longest_turn())) / 1e6);
+}
+
+void EngineStatus::append_unpacker(MetricsText& out) {
+  const UnpackStats& stats = *s_.unpack;
+  out.counter("hearth_unpack_runs_total", "Archives that were given to an unpacker process.",
+              stats.runs.load());
+  out.counter("hearth_unpack_refused_total", "Archives that were refused for what they hold.",
+              stats.refused.load());
+  out.counter("hearth_unpack_failures_total",
+              "Unpackers that crashed, hung, ran out of something or could not start.",
+              stats.failed.load());
+  out.family("hearth_unpack_layer", MetricsText::Type::gauge,
+             "Layers that confined the last unpacker, 1 = on.");
+  for (uint32_t i = 0; i < kUnpackLayersCount; ++i)
+    out.sample({{"layer", unpack_layer_name(i)}}, uint64_t{(stats.layers.load() >> i) & 1});
 }
 
 void EngineStatus::append_pool(MetricsText& out) {
@@ -214,6 +242,12 @@ void EngineStatus::append_pool(MetricsText& out) {
   out.counter("hearth_worker_kills_total", "Workers killed by the engine.", stats.kills);
   out.counter("hearth_worker_start_failures_total", "Starts and loads that failed.",
               stats.start_failures);
+  out.counter("hearth_boot_timeouts_total", "Workers that were killed by limits.boot_timeout.",
+              stats.boot_timeouts);
+  out.counter("hearth_init_timeouts_total", "Workers that were killed by limits.init_timeout.",
+              stats.init_timeouts);
+  out.counter("hearth_replies_too_large_total", "Replies that passed limits.reply.",
+              s_.dispatcher.stats().replies_too_large);
   out.counter("hearth_worker_evictions_total", "Idle workers that made way for others.",
               stats.evictions);
   out.counter("hearth_worker_violations_total", "Workers that broke the worker protocol.",
@@ -222,6 +256,9 @@ void EngineStatus::append_pool(MetricsText& out) {
               stats.budget_refusals);
   out.counter("hearth_pool_hits_total", "Starts that found a parked worker.", stats.pool_hits);
   out.counter("hearth_pool_misses_total", "Starts that found none.", stats.pool_misses);
+  out.counter("hearth_pool_fresh_total", "Starts for functions that no parked worker fits.",
+              stats.pool_fresh);
+  append_zygotes(out);
   out.gauge("hearth_memory_charged_bytes", "Sum of the workers' memory limits.",
             static_cast<double>(stats.memory_charged));
   out.gauge("hearth_memory_budget_bytes", "limits.memory_budget.",
@@ -234,6 +271,69 @@ void EngineStatus::append_pool(MetricsText& out) {
   if (s_.logs != nullptr)
     out.counter("hearth_log_lines_lost_total", "Log lines that the disk was too slow for.",
                 s_.logs->dropped());
+}
+
+// Of keys that have workers or want some.
+void EngineStatus::append_pool_keys(MetricsText& out) {
+  const WorkerPool& pool = s_.dispatcher.pool();
+  const auto each = [&](std::string_view name, std::string_view help, auto&& value) {
+    out.family(name, MetricsText::Type::gauge, help);
+    for (size_t i = 0; i < kPoolKeyCount; ++i) {
+      const PoolKey key = PoolKey::at(i);
+      if (pool.parked(key) == 0 && pool.parked_target(key) == 0) continue;
+      const std::string memory =
+          key.memory_class == 0 ? "any" : std::to_string(key.memory_bytes() >> 20);
+      out.sample({{"runtime", runtime_name(key.runtime)},
+                  {"memory_mb", memory},
+                  {"network", network_name(key.network)}},
+                 value(key));
+    }
+  };
+  each("hearth_pool_parked", "Parked workers of a kind.",
+       [&](const PoolKey& key) { return uint64_t{pool.parked(key)}; });
+  each("hearth_pool_target", "How many of a kind are wanted (pool.max_per_key, pool.memory_share).",
+       [&](const PoolKey& key) { return uint64_t{pool.parked_target(key)}; });
+}
+
+void EngineStatus::append_warm(MetricsText& out) {
+  const PoolStats& stats = s_.dispatcher.pool().stats();
+  out.counter("hearth_worker_freezes_total",
+              "Workers that were frozen after a while without a call (limits.freeze_after).",
+              stats.freezes);
+  out.counter("hearth_worker_thaws_total", "Workers that were woken.", stats.thaws);
+  out.gauge("hearth_workers_frozen", "Workers that stand still.", stats.frozen);
+  out.counter("hearth_worker_prewarms_total",
+              "Workers started since a call was expected (keep_alive.policy).", stats.prewarms);
+  out.family("hearth_worker_recycles_total", MetricsText::Type::counter,
+             "Workers that were replaced between calls, by the reason (recycle, leftovers).");
+  for (size_t i = 0; i < kRecycleReasonCount; ++i)
+    out.sample({{"reason", recycle_reason_name(static_cast<RecycleReason>(i))}}, stats.recycled[i]);
+  out.family("hearth_cold_start_seconds", MetricsText::Type::histogram,
+             "Where the time of cold calls went.");
+  for (size_t r = 0; r < kWorkerRuntimeCount; ++r) {
+    for (size_t i = 0; i < kColdPhaseNames.size(); ++i) {
+      const auto runtime = static_cast<Runtime>(r);
+      out.histogram({{"phase", kColdPhaseNames[i]}, {"runtime", runtime_name(runtime)}},
+                    s_.dispatcher.cold().of(runtime, static_cast<ColdPhase>(i)));
+    }
+  }
+}
+
+void EngineStatus::append_zygotes(MetricsText& out) {
+  WorkerPool& pool = s_.dispatcher.pool();
+  const PoolStats& stats = pool.stats();
+  out.gauge("hearth_zygotes", "Initialised workers that further ones are forked from.",
+            pool.zygotes());
+  out.counter("hearth_zygote_starts_total", "Zygotes started.", stats.zygote_starts);
+  out.counter("hearth_zygote_forks_total", "Workers that were to be forked from a zygote.",
+              stats.zygote_forks);
+  out.family("hearth_zygote_failures_total", MetricsText::Type::counter,
+             "What went wrong with zygotes: revisions whose code can't be forked, zygotes that "
+             "died, forks that gave no worker, and zygotes that made way for workers.");
+  out.sample({{"reason", "refused"}}, stats.zygote_refusals);
+  out.sample({{"reason", "died"}}, stats.zygote_failures);
+  out.sample({{"reason", "fork"}}, stats.zygote_fork_failures);
+  out.sample({{"reason", "memory"}}, stats.zygote_evictions);
 }
 
 void EngineStatus::append_functions(MetricsText& out) {

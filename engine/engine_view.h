@@ -11,6 +11,7 @@
 #include "core/dispatcher.h"
 #include "loop/loop.h"
 #include "store/log_files.h"
+#include "store/unpack_process.h"
 #include "worker/workers.h"
 
 namespace hearth {
@@ -35,6 +36,7 @@ class EngineStatus final : public api::EngineView {
     std::string state_dir;
     MonotonicTime started;
     const LogFiles* logs = nullptr;
+    const UnpackStats* unpack = nullptr;
   };
   explicit EngineStatus(Sources sources) : s_(std::move(sources)) {}
 
@@ -50,7 +52,12 @@ class EngineStatus final : public api::EngineView {
  private:
   void append_functions(MetricsText& out);
   void append_pool(MetricsText& out);
+  void append_pool_keys(MetricsText& out);
+  void append_warm(MetricsText& out);
+  void append_zygotes(MetricsText& out);
   void append_sandbox(MetricsText& out);
+  void append_loop(MetricsText& out);
+  void append_unpacker(MetricsText& out);
   Sources s_;
 };
 

@@ -22,7 +22,6 @@ namespace {
 constexpr uint32_t kUidBase = 0x70000000;
 constexpr uint64_t kTmpBytes = mebibytes(64);
 constexpr uint32_t kFilesMax = 1'024;
-constexpr uint32_t kTasksMax = 256;
 
 Status write_file(const std::string& path, std::string_view bytes) {
   const UniqueFd fd(
@@ -108,7 +107,8 @@ Result<sandbox::SpawnerConfig> spawner_config(const Config& config,
   out.tmp_bytes = kTmpBytes;
   out.tmp_max = std::max<uint64_t>(kTmpBytes, config.limits.function_memory_max);
   out.nofile = kFilesMax;
-  out.nproc = kTasksMax;
+  out.nproc = config.limits.pids_max;
+  out.allow_host_network = config.network.allow_host ? 1 : 0;
   HEARTH_TRY(copy_text(out.code_dir, config.state_dir + "/code", "the state folder's path"));
   HEARTH_TRY(copy_text(out.shim_dir, shim_dir, "the state folder's path"));
   const auto path_of = [&](Runtime runtime) {

@@ -18,6 +18,7 @@ namespace {
 constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kStackBytes = 8 * kMiB;
 constexpr uint64_t kLockedBytes = 64 << 10;
+constexpr uint64_t kDataPerGroupByte = 8;
 
 // Never above the hard limit that the process came with: that would need a capability.
 Failure lower(int resource, rlim_t soft, rlim_t hard, const char* step) {
@@ -38,12 +39,27 @@ Failure write_map(const char* path, unsigned outside) {
   return {};
 }
 
+bool has_setpcap() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) != 0) return false;
+  return (data[0].effective >> CAP_SETPCAP & 1) != 0;
+}
+
 }  // namespace
 
 uint64_t memory_headroom(const char* runtime) {
   if (strcmp(runtime, "nodejs") == 0) return 128 * kMiB;
   if (strcmp(runtime, "python3") == 0) return 32 * kMiB;
   return 16 * kMiB;
+}
+
+MemoryLimits memory_limits(const char* runtime, uint64_t memory_bytes, uint64_t tmp_bytes,
+                           bool has_group) {
+  const uint64_t own = memory_bytes + memory_headroom(runtime);
+  const uint64_t files = tmp_bytes + shm_bytes(tmp_bytes);
+  const uint64_t group = own + (files > memory_bytes / 2 ? files - memory_bytes / 2 : 0);
+  return {has_group ? kDataPerGroupByte * group : own, group};
 }
 
 Failure set_limits(const ProcessLimits& limits) {
@@ -85,9 +101,10 @@ Failure drop_privileges(uint32_t uid) {
   for (int capability = 0; capability < 64; ++capability) {
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
     if (errno == EINVAL) break;  // the kernel's last one is behind us
-    // Without CAP_SETPCAP there is nothing to drop from: no_new_privs makes the bounding set void.
-    if (errno == EPERM) break;
-    return Failure::at("drop the bounding set");
+    const Failure failure = Failure::at("drop the bounding set");
+    // Without CAP_SETPCAP there is no way to drop it; no_new_privs makes the bounding set void.
+    if (failure.error == EPERM && !has_setpcap()) break;
+    return failure;
   }
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
     return Failure::at("clear the ambient set");

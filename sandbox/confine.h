@@ -13,6 +13,16 @@ namespace hearth::sandbox {
 // reserves more while it grows its heap.
 uint64_t memory_headroom(const char* runtime);
 
+struct MemoryLimits {
+  uint64_t data_bytes;   // RLIMIT_DATA of each process
+  uint64_t group_bytes;  // of the whole sandbox, if it has a memory cgroup
+};
+// For a function that may use `memory_bytes`. The group counts /tmp and /dev/shm too: what they may
+// take beyond half of the function's memory comes on top. With a group, RLIMIT_DATA is so far
+// above that it is the group that decides, and running out of memory is reported as that.
+MemoryLimits memory_limits(const char* runtime, uint64_t memory_bytes, uint64_t tmp_bytes,
+                           bool has_group);
+
 struct ProcessLimits {
   uint64_t data_bytes;
   uint64_t file_bytes;

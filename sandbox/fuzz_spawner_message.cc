@@ -26,6 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (request.type == MessageType::kKill || request.type == MessageType::kFreeze ||
       request.type == MessageType::kThaw)
     return 0;
+  if (request.zygote_slot >= config.slots_max) abort();
   if (request.cpu_millis > kCpuMillisMax) abort();
   if (request.network != Network::kNone && request.network != Network::kEgress) abort();
   if (request.type == MessageType::kSpawn &&

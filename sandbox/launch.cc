@@ -24,13 +24,13 @@ namespace hearth::sandbox {
 namespace {
 
 constexpr uint64_t kNamespaces =
-    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 constexpr int kSetupFailed =
     125;                        // exit status of init and of a worker that never came to its exec
 constexpr int kReportFd = 4;    // of a worker until its exec
 constexpr int kScratchFd = 64;  // descriptors are parked above this while 0..4 are put in place
 
-constexpr uint32_t kSharedNproc = 8192;
+constexpr int kGoTimeoutMs = 10'000;
 
 const char* const kEnvironment[] = {"PATH=/usr/local/bin:/usr/bin:/bin",
                                     "LANG=C.UTF-8",
@@ -182,17 +182,12 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
   if (mode != Mode::kOff) must(l, drop_privileges(l.uid));
   if (mode != Mode::kOff && l.landlock > 0)
     must(l, restrict_files({l.config, l.runtime, l.code, l.landlock}));
-  const uint64_t headroom = memory_headroom(l.runtime == nullptr ? "" : l.runtime->name);
   const SpawnerConfig& config = *l.config;
   const uint64_t file_bytes = config.memory_max > l.tmp_bytes ? config.memory_max : l.tmp_bytes;
-  // Without a uid or a user namespace of its own, a worker is counted together with all that its
-  // user runs.
-  const bool own_count = mode == Mode::kUser || l.uid != 0;
-  const uint32_t nproc = mode == Mode::kOff ? 0 : own_count ? config.nproc : kSharedNproc;
-  must(l, set_limits({.data_bytes = l.memory_bytes + headroom,
+  must(l, set_limits({.data_bytes = l.data_bytes,
                       .file_bytes = file_bytes,
                       .nofile = config.nofile,
-                      .nproc = nproc}));
+                      .nproc = l.nproc}));
   must(l, die_with_parent(SIGKILL));
   if (getppid() != init) _exit(kSetupFailed);  // it died before the line above
   umask(022);
@@ -231,6 +226,12 @@ void reap(const Launch& l, pid_t worker) {
     // wait4 itself, not waitpid: the call that the policy names.
     const pid_t pid = static_cast<pid_t>(syscall(SYS_wait4, -1, &status, WNOHANG, nullptr));
     if (pid <= 0) return;
+    if (l.family) {
+      // If the pipe is full the spawner will see by itself that a worker has gone.
+      const ProcessEnd end{pid, status};
+      [[maybe_unused]] const ssize_t n = write(l.status, &end, sizeof end);
+      continue;
+    }
     if (pid != worker) continue;
     if (!has_namespaces(l.config->mode)) kill_all_below();
     [[maybe_unused]] const ssize_t n = write(l.status, &status, sizeof status);
@@ -267,12 +268,24 @@ Failure keep_init_descriptors(Launch& l, int& signals) {
   return {};
 }
 
+// Until the spawner has put us into our cgroups; the namespace made then begins there.
+Failure wait_for_go(const Launch& l) {
+  pollfd poll_fd{l.report, POLLIN, 0};
+  char byte;
+  if (poll(&poll_fd, 1, kGoTimeoutMs) <= 0 || recv(l.report, &byte, sizeof byte, 0) != sizeof byte)
+    return {"wait for the spawner", ETIMEDOUT};
+  if (has_namespaces(l.config->mode) && unshare(CLONE_NEWCGROUP) != 0)
+    return Failure::at("unshare the cgroup namespace");
+  return {};
+}
+
 [[noreturn]] void run_init(Launch l) {
   const bool namespaces = has_namespaces(l.config->mode);
   const int death_signal = namespaces ? SIGKILL : SIGTERM;
   must(l, die_with_parent(death_signal));
   prctl(PR_SET_NAME, "hearth-init", 0, 0, 0);
   if (setsid() < 0) fail(l, Failure::at("setsid of init"));
+  must(l, wait_for_go(l));
   if (namespaces) {
     if (sethostname("hearth", 6) != 0) fail(l, Failure::at("set the host name"));
     must(l, loopback_up());
@@ -294,6 +307,7 @@ Failure keep_init_descriptors(Launch& l, int& signals) {
   if (worker < 0) fail(l, Failure::at("fork the worker"));
   if (worker == 0) run_worker(l, init);
   must(l, keep_init_descriptors(l, signals));
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) fail(l, Failure::at("make init non-dumpable"));
   if (l.config->mode != Mode::kOff) must(l, drop_privileges(l.uid));
   must(l, die_with_parent(death_signal));
   close(l.report);
@@ -304,7 +318,7 @@ Failure keep_init_descriptors(Launch& l, int& signals) {
 }  // namespace
 
 pid_t launch(const Launch& l) {
-  const pid_t pid = sys::clone3(has_namespaces(l.config->mode) ? kNamespaces : 0);
+  const pid_t pid = sys::clone3(has_namespaces(l.config->mode) ? kNamespaces : 0, l.cgroup);
   if (pid != 0) return pid;
   run_init(l);
 }

@@ -34,19 +34,33 @@ struct Launch {
   const RuntimeEntry* runtime;  // null: a trial; the worker ends where it would exec
   const sock_fprog* filter;     // of the worker; null in mode off
   const sock_fprog* init_filter;
-  uint32_t uid;  // of the sandbox; 0 = the caller's
-  uint64_t memory_bytes, tmp_bytes;
+  uint32_t uid;           // of the sandbox; 0 = the caller's
+  uint64_t memory_bytes;  // for the interpreter's arguments
+  uint64_t data_bytes;    // RLIMIT_DATA
+  uint32_t nproc;         // RLIMIT_NPROC; 0 = none
+  uint64_t tmp_bytes;
   const char* code;       // 64 hex digits, or null
   const char* entry;      // for a runtime without path
   int channel, out, err;  // the worker's ends
   int report;             // a SEQPACKET socket
-  int status;             // a pipe: init writes the worker's wait status, an int
+  int status;             // a non-blocking pipe: init writes the worker's wait status, an int
   int lifeline;           // a pipe that ends when the spawner ends
   int landlock;           // the kernel's ABI, 0 = do without
   Network network;        // kEgress: `filter` is loaded with a listener
+  int cgroup;             // of version 2, to be born in; or -1
+  // The worker is a zygote. Init reaps what it forks, tells of each process by a ProcessEnd on
+  // `status`, and does not go with the worker.
+  bool family = false;
 };
 
-// Returns the pid of init, or -1 with errno.
+// The end of a process that init has reaped, with its pid in the sandbox's namespace.
+struct ProcessEnd {
+  int32_t pid;
+  int32_t wait_status;
+};
+
+// Returns the pid of init, or -1 with errno. Init waits until one byte comes over the other end of
+// `report`: by then it has to be in its cgroups.
 pid_t launch(const Launch& launch);
 
 }  // namespace hearth::sandbox

@@ -79,9 +79,18 @@ void describe_layers(Mode mode, const LayerFacts& facts,
   if (confined && facts.landlock_abi > 0 && facts.landlock_abi < kLandlockScopesAbi)
     copy_text(layers[static_cast<size_t>(Layer::kLandlock)].reason,
               "files only: signals and abstract sockets need Linux 6.12 or later");
-  for (const Layer layer : {Layer::kCgroupMemory, Layer::kCgroupCpu, Layer::kCgroupPids,
-                            Layer::kCgroupIo, Layer::kFreezer, Layer::kNotDumpable})
-    set(layer, false, "not used by this version");
+  constexpr struct {
+    Layer layer;
+    Controller controller;
+  } kGroups[] = {{Layer::kCgroupMemory, Controller::kMemory},
+                 {Layer::kCgroupCpu, Controller::kCpu},
+                 {Layer::kCgroupPids, Controller::kPids},
+                 {Layer::kCgroupIo, Controller::kIo},
+                 {Layer::kFreezer, Controller::kFreezer}};
+  for (const auto& group : kGroups)
+    set(group.layer, facts.cgroups->has(group.controller),
+        facts.cgroups->why_not(group.controller));
+  set(Layer::kNotDumpable, true, "");
 }
 
 }  // namespace hearth::sandbox

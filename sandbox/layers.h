@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "sandbox/cgroup.h"
 #include "sandbox/spawner_protocol.h"
 #include "sandbox/sys.h"
 
@@ -44,6 +45,7 @@ struct LayerFacts {
   bool as_root = false;  // the spawner may choose uids
   int landlock_abi = 0;
   int landlock_error = 0;  // why it is 0
+  const Cgroups* cgroups = nullptr;
 };
 
 // Fills the layer table of a spawner whose trial sandbox went well.

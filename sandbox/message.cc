@@ -77,6 +77,8 @@ Failure check_spawn(const SpawnRequest& spawn, const SpawnerConfig& config, Requ
   if (spawn.runtime >= config.runtimes_count) return {"no such runtime", EINVAL};
   request.runtime = spawn.runtime;
   if (!take_memory(spawn.memory_bytes, config, request)) return {"memory out of bounds", EINVAL};
+  if (spawn.family > 1) return {"family is neither 0 nor 1", EINVAL};
+  request.family = spawn.family != 0;
   if (!take_tmp(spawn.tmp_bytes, config, request)) return {"size of /tmp out of bounds", EINVAL};
   if (!take_cpu(spawn.cpu_millis, request)) return {"CPU quota out of bounds", EINVAL};
   if (Failure failure = take_network(spawn.network, config, request)) return failure;
@@ -90,6 +92,15 @@ Failure check_spawn(const SpawnRequest& spawn, const SpawnerConfig& config, Requ
   if (!request.has_code) return {"a runtime without interpreter needs code from the start", EINVAL};
   return entry_is_plain(request.entry) ? Failure{}
                                        : Failure{"the entry is not a plain relative path", EINVAL};
+}
+
+Failure check_fork(const ForkRequest& fork, const SpawnerConfig& config, Request& request) {
+  if (!take_memory(fork.memory_bytes, config, request)) return {"memory out of bounds", EINVAL};
+  if (!take_cpu(fork.cpu_millis, request)) return {"CPU quota out of bounds", EINVAL};
+  if (fork.zygote_slot >= config.slots_max) return {"no such zygote slot", EINVAL};
+  request.zygote_slot = fork.zygote_slot;
+  request.zygote_generation = fork.zygote_generation;
+  return {};
 }
 
 // The message as a T, if it has exactly its size.
@@ -160,6 +171,7 @@ Check check_request(std::span<const std::byte> message, const SpawnerConfig& con
   union {
     SpawnRequest spawn;
     AssignRequest assign;
+    ForkRequest fork;
     SlotRequest slot;
   } body;
   why = {};
@@ -185,6 +197,11 @@ Check check_request(std::span<const std::byte> message, const SpawnerConfig& con
     case MessageType::kThaw:
       if (!take(message, body.slot)) return Check::kDrop;
       take_ids(body.slot, request);
+      break;
+    case MessageType::kFork:
+      if (!take(message, body.fork)) return Check::kDrop;
+      take_ids(body.fork, request);
+      why = check_fork(body.fork, config, request);
       break;
     default:
       return Check::kDrop;

@@ -22,13 +22,15 @@ struct Request {
   MessageType type;
   uint32_t slot, generation;
   uint32_t runtime;       // kSpawn
-  uint64_t memory_bytes;  // kSpawn, kAssign; never 0
+  uint64_t memory_bytes;  // kSpawn, kAssign, kFork; never 0
   uint64_t tmp_bytes;     // kSpawn; never 0
-  uint32_t cpu_millis;    // kSpawn, kAssign; 0 = no quota
+  uint32_t cpu_millis;    // kSpawn, kAssign, kFork; 0 = no quota
   Network network;        // kSpawn
   bool has_code;
   char code[kSha256Hex + 1];
   char entry[kEntryMax + 1];
+  bool family;                              // kSpawn
+  uint32_t zygote_slot, zygote_generation;  // kFork
 };
 
 // Fills `config` from the first message. On failure `step` says what is wrong and `config` is not

@@ -127,18 +127,30 @@ class Parser {
     if (word == "default") return set_default(words);
     const bool override_call = word == "override";
     if (override_call) word = words.next();
-    if (!has_class_and_reason(bar == std::string_view::npos ? "" : line.substr(bar + 1)))
-      return "a call needs its class and its reason: | class | reason";
+    if (const char* problem =
+            check_class_and_reason(bar == std::string_view::npos ? "" : line.substr(bar + 1)))
+      return problem;
     return call(word, override_call, words);
   }
 
-  static bool has_class_and_reason(std::string_view text) {
+  static const char* check_class_and_reason(std::string_view text) {
     const size_t bar = text.find('|');
-    if (bar == std::string_view::npos) return false;
-    const auto has_text = [](std::string_view part) {
-      return part.find_first_not_of(" \t\r") != std::string_view::npos;
-    };
-    return has_text(text.substr(0, bar)) && has_text(text.substr(bar + 1));
+    if (bar == std::string_view::npos ||
+        text.find_first_not_of(" \t\r", bar + 1) == std::string_view::npos)
+      return "a call needs its class and its reason: | class | reason";
+    Words words(text.substr(0, bar));
+    const std::string_view name = words.next();
+    const std::string_view test = words.next();
+    if (name == "needed") {
+      const size_t colon = test.find(':');
+      const bool whole = colon != 0 && colon != std::string_view::npos && colon + 1 < test.size();
+      if (!whole || !words.next().empty())
+        return "needed: name the check that fails without it, as in python3:files";
+      return nullptr;
+    }
+    if ((name != "compat" && name != "filtered" && name != "refused") || !test.empty())
+      return "the class is one of needed RUNTIME:CHECK, compat, filtered, refused";
+    return nullptr;
   }
 
   const char* include(Words& words, size_t depth) {

@@ -2,6 +2,9 @@
 //
 //   NAME  ACTION [when CONDITION [and CONDITION]]  | CLASS | REASON
 //
+// CLASS is `needed RUNTIME:CHECK` (without the line that check of testcases/ fails; a test takes
+// each such line out and sees it fail), `compat` (harmless; REASON names the third-party code that
+// uses it), `filtered` (arguments decide) or `refused`.
 // ACTION is `allow`, `errno E...`, `kill` (the whole process, by SIGSYS) or `notify` (the holder of
 // the filter's listener answers). A CONDITION is `argN [& MASK] ==|!= VALUE` or `argN [& MASK] in
 // VALUE,VALUE`; only the low 32 bits of an argument are compared, because the calls in question

@@ -10,9 +10,9 @@ namespace hearth::sandbox {
 namespace {
 
 std::string_view lookup(std::string_view name) {
-  if (name == "small") return "read allow | io | bytes in\n";
+  if (name == "small") return "read allow | compat | bytes in\n";
   if (name == "loop") return "include loop\n";
-  if (name == "broken") return "read perhaps | io | bytes in\n";
+  if (name == "broken") return "read perhaps | compat | bytes in\n";
   return {};
 }
 
@@ -32,10 +32,10 @@ TEST_CASE("a policy is read with its defaults conditions and includes") {
       "# comment\n\n"
       "default errno ENOSYS\n"
       "include small\n"
-      "socket errno EAFNOSUPPORT when arg0 == 40 and arg1 & 0xf != SOCK_STREAM | net | no\r\n"
-      "socket allow when arg0 in AF_UNIX,AF_INET | net | yes\n"
-      "reboot kill | machine | never\n"
-      "brandnew=4000 allow | io | by number",
+      "socket errno EAFNOSUPPORT when arg0 == 40 and arg1 & 0xf != SOCK_STREAM | filtered | no\r\n"
+      "socket allow when arg0 in AF_UNIX,AF_INET | filtered | yes\n"
+      "reboot kill | refused | never\n"
+      "brandnew=4000 allow | compat | by number",
       lookup, policy, error);
   CAPTURE(error);
   REQUIRE(good);
@@ -58,50 +58,59 @@ TEST_CASE("a policy is read with its defaults conditions and includes") {
 TEST_CASE("override replaces what an included policy said") {
   Policy policy;
   std::string error;
-  CHECK(parse_policy(
-      "include small\noverride read errno EPERM when arg0 == 1 | io | x\nread allow | io | x\n",
-      lookup, policy, error));
+  CHECK(
+      parse_policy("include small\noverride read errno EPERM when arg0 == 1 | compat | x\nread "
+                   "allow | compat | x\n",
+                   lookup, policy, error));
   CHECK(policy.find(SYS_read)->rules.size() == 2);
 }
 
 TEST_CASE("a line that is wrong is refused with its number") {
-  CHECK(problem("read allow | io | x\nread allow | io | x\n")
+  CHECK(problem("read allow | compat | x\nread allow | compat | x\n")
             .starts_with("line 2: a line before this one decides already"));
-  CHECK(problem("no_such_call allow | io | x").starts_with("line 1: unknown system call"));
+  CHECK(problem("no_such_call allow | compat | x").starts_with("line 1: unknown system call"));
   CHECK(problem("read allow") != "");
   CHECK(problem("read allow | io") != "");
-  CHECK(problem("read allow | io | ") != "");
-  CHECK(problem("read maybe | io | x") != "");
-  CHECK(problem("read errno | io | x") != "");
-  CHECK(problem("read errno ENOSUCH | io | x") != "");
-  CHECK(problem("read allow if arg0 == 1 | io | x") != "");
-  CHECK(problem("read allow when | io | x") != "");
-  CHECK(problem("read allow when arg6 == 1 | io | x") != "");
-  CHECK(problem("read allow when arg0 | io | x") != "");
-  CHECK(problem("read allow when arg0 == | io | x") != "");
-  CHECK(problem("read allow when arg0 < 1 | io | x") != "");
-  CHECK(problem("read allow when arg0 == NO_SUCH | io | x") != "");
-  CHECK(problem("read allow when arg0 == 0x1ffffffff | io | x") != "");
-  CHECK(problem("read allow when arg0 == 1 and | io | x") != "");
-  CHECK(problem("read allow when arg0 == 1 or arg1 == 1 | io | x") != "");
-  CHECK(problem("read allow when arg0 in 1,,2 | io | x") != "");
-  CHECK(problem("read allow when arg0 == 1 and arg1 == 1 and arg2 == 1 and arg3 == 1 | io | x") !=
-        "");
+  CHECK(problem("read allow | compat | ") != "");
+  CHECK(problem("read allow | io | x") != "");
+  CHECK(problem("read allow | needed | x") != "");
+  CHECK(problem("read allow | needed python3 | x") != "");
+  CHECK(problem("read allow | needed :files | x") != "");
+  CHECK(problem("read allow | needed python3:files more | x") != "");
+  CHECK(problem("read allow | compat python3:files | x") != "");
+  CHECK(problem("read allow | needed python3:files | x") == "");
+  CHECK(problem("read maybe | compat | x") != "");
+  CHECK(problem("read errno | compat | x") != "");
+  CHECK(problem("read errno ENOSUCH | compat | x") != "");
+  CHECK(problem("read allow if arg0 == 1 | compat | x") != "");
+  CHECK(problem("read allow when | compat | x") != "");
+  CHECK(problem("read allow when arg6 == 1 | compat | x") != "");
+  CHECK(problem("read allow when arg0 | compat | x") != "");
+  CHECK(problem("read allow when arg0 == | compat | x") != "");
+  CHECK(problem("read allow when arg0 < 1 | compat | x") != "");
+  CHECK(problem("read allow when arg0 == NO_SUCH | compat | x") != "");
+  CHECK(problem("read allow when arg0 == 0x1ffffffff | compat | x") != "");
+  CHECK(problem("read allow when arg0 == 1 and | compat | x") != "");
+  CHECK(problem("read allow when arg0 == 1 or arg1 == 1 | compat | x") != "");
+  CHECK(problem("read allow when arg0 in 1,,2 | compat | x") != "");
+  CHECK(
+      problem("read allow when arg0 == 1 and arg1 == 1 and arg2 == 1 and arg3 == 1 | compat | x") !=
+      "");
   CHECK(problem("default allow\ndefault allow\n") != "");
   CHECK(problem("default allow now\n") != "");
   CHECK(problem("include nothing\n") != "");
   CHECK(problem("include small twice\n") != "");
   CHECK(problem("include broken\n") != "");
   CHECK(problem("include loop\n") != "");
-  CHECK(problem("x=9999 allow | io | x") != "");
-  CHECK(problem("=1 allow | io | x") != "");
+  CHECK(problem("x=9999 allow | compat | x") != "");
+  CHECK(problem("=1 allow | compat | x") != "");
 }
 
 TEST_CASE("a condition holds at most its number of values") {
   std::string line = "read allow when arg0 in 0";
   for (size_t i = 1; i < kPolicyValuesMax; ++i) line += "," + std::to_string(i);
-  CHECK(problem(line + " | io | x") == "");
-  CHECK(problem(line + ",64 | io | x") != "");
+  CHECK(problem(line + " | compat | x") == "");
+  CHECK(problem(line + ",64 | compat | x") != "");
 }
 
 TEST_CASE("every embedded policy is valid") {

@@ -67,7 +67,25 @@ int try_mount_api() {
   syscall(SYS_mount_setattr, -1, "", ~0u, nullptr, 0);
   return errno == ENOSYS ? ENOSYS : 0;
 }
-int try_cgroup() { return access("/sys/fs/cgroup/cgroup.subtree_control", W_OK) == 0 ? 0 : errno; }
+
+// Makes and removes the groups that a spawner of this user would have.
+void probe_cgroups(int fd) {
+  constexpr struct {
+    Controller controller;
+    const char* name;
+  } kItems[] = {{Controller::kMemory, "cgroup: memory"},
+                {Controller::kCpu, "cgroup: cpu"},
+                {Controller::kPids, "cgroup: processes"},
+                {Controller::kIo, "cgroup: io"},
+                {Controller::kFreezer, "cgroup: freezer"}};
+  Cgroups cgroups;
+  cgroups.open();
+  for (const auto& item : kItems) {
+    const bool has = cgroups.has(item.controller);
+    put(fd, item.name, has, has ? "works" : cgroups.why_not(item.controller),
+        "run as root, or give the daemon a group of its own (systemd: Delegate=yes)");
+  }
+}
 
 void probe_features(int fd) {
   const Trial trials[] = {
@@ -79,12 +97,12 @@ void probe_features(int fd) {
       {"seccomp filter", try_seccomp, "needs a kernel with CONFIG_SECCOMP_FILTER (4.14 or later)"},
       {"close_range", try_close_range, "needs Linux 5.9 or later"},
       {"mount_setattr", try_mount_api, "needs Linux 5.12 or later"},
-      {"cgroup v2 writable", try_cgroup, "not used yet: memory is limited by RLIMIT_DATA"},
   };
   for (const Trial& trial : trials) {
     const int error = in_child(trial.run);
     put(fd, trial.name, error == 0, error == 0 ? "works" : strerror(error), trial.fix);
   }
+  probe_cgroups(fd);
   const int landlock = landlock_abi();
   char text[64];
   if (landlock > 0)
@@ -120,9 +138,12 @@ void probe_mode(int fd, Mode mode, const char* name, const char* fix) {
     static SpawnerConfig config;
     static ReadyMessage ready;
     fill_config(config, mode);
-    Spawner spawner(-1, -1);
-    const bool good = spawner.set_up(config, ready);
-    put(fd, name, good, good ? "a trial sandbox was started with every layer" : ready.detail, fix);
+    bool good;
+    {
+      Spawner spawner(-1, -1);  // its end takes its cgroups away
+      good = spawner.set_up(config, ready);
+    }
+    put(fd, name, good, good ? "a trial sandbox was started" : ready.detail, fix);
     _exit(0);
   }
   if (pid < 0 || waitpid(pid, nullptr, 0) != pid) put(fd, name, false, strerror(errno), "");

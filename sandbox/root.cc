@@ -375,9 +375,8 @@ Failure enter_sandbox_root(const SandboxMounts& mounts) {
   if (chdir("/template") != 0) return Failure::at("enter the new root");
   if (mount("tmp", "tmp", "tmpfs", MS_NOSUID | MS_NODEV, options) != 0)
     return Failure::at("mount /tmp");
-  const uint64_t shm_bytes = mounts.tmp_bytes < (64u << 20) ? mounts.tmp_bytes : (64u << 20);
   snprintf(options, sizeof options, "size=%llu,nr_inodes=1024,mode=1777",
-           static_cast<unsigned long long>(shm_bytes));
+           static_cast<unsigned long long>(shm_bytes(mounts.tmp_bytes)));
   if (mount("shm", "dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0)
     return Failure::at("mount /dev/shm");
   if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2,subset=pid") != 0)

@@ -20,6 +20,13 @@ inline constexpr unsigned kWorkerUidInUserNs = 1000;
 // folder. After this, the paths of the host are gone.
 Failure build_template(const SpawnerConfig& config);
 
+// Size of /dev/shm beside a /tmp of that size.
+constexpr uint64_t shm_bytes(uint64_t tmp_bytes) {
+  constexpr uint64_t kMost = 64u << 20, kLeast = 1u << 20;
+  const uint64_t part = tmp_bytes / 4;
+  return part < kLeast ? kLeast : part > kMost ? kMost : part;
+}
+
 struct SandboxMounts {
   uint64_t tmp_bytes;
   const char* code;  // 64 hex digits of a folder in the code store, or null: none yet

@@ -8,7 +8,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "sandbox/confine.h"
 #include "sandbox/root.h"
@@ -18,23 +17,16 @@
 namespace hearth::sandbox {
 namespace {
 
-constexpr int64_t kStartTimeoutMs = 10'000;  // from the clone to the worker's exec; usually 3 ms
 constexpr int kStartCheckMs = 1'000;
 constexpr int kSweepMs = 5;
 constexpr int kEventsMax = 64;
 constexpr int kRequestsPerTurn = 64;  // then children and reports have their turn
 
-int64_t now_ms() {
-  timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
-}
-
 }  // namespace
 
-uint32_t Spawner::uid_of(uint32_t slot) const {
+uint32_t Spawner::uid_of(uint32_t uid_index) const {
   const bool own = config_.mode == Mode::kStrict || (config_.mode == Mode::kDegraded && as_root_);
-  return own ? config_.uid_base + slot : 0;
+  return own ? config_.uid_base + uid_index : 0;
 }
 
 Spawner::Slot* Spawner::find_init(pid_t pid) {
@@ -43,9 +35,15 @@ Spawner::Slot* Spawner::find_init(pid_t pid) {
   return nullptr;
 }
 
+bool Spawner::is_init(pid_t pid) {
+  for (uint32_t i = 0; i < config_.slots_max; ++i)
+    if (families_[i].init == pid) return true;
+  return find_init(pid) != nullptr;
+}
+
 int Spawner::timeout_ms() const {
   if (ending_ > 0) return kSweepMs;
-  return starting_ > 0 ? kStartCheckMs : -1;
+  return starting_ + untold_ > 0 ? kStartCheckMs : -1;
 }
 
 int Spawner::serve() {
@@ -61,12 +59,14 @@ int Spawner::serve() {
         on_child();
       } else if (tag == kTagControl) {
         on_control(events[i].events);
+      } else if (tag >= kTagMember) {
+        on_family_event(tag);
       } else if (Slot& slot = slots_[tag]; slot.state == State::kStarting) {
         on_report(slot);
       }
     }
     if (ending_ > 0) sweep_strays();
-    if (starting_ > 0) check_deadlines();
+    if (starting_ + untold_ > 0) check_deadlines();
     flush();
   }
   end_all();
@@ -94,7 +94,7 @@ void Spawner::on_control(uint32_t events) {
       ++dropped_;
     } else if (check == Check::kGood) {
       on_request(request);
-    } else if (request.type == MessageType::kSpawn) {
+    } else if (request.type == MessageType::kSpawn || request.type == MessageType::kFork) {
       answer(MessageType::kSpawned, request.slot, request.generation, why.error, why.step);
     } else if (request.type == MessageType::kAssign) {
       answer(MessageType::kAssigned, request.slot, request.generation, why.error, why.step);
@@ -109,12 +109,12 @@ void Spawner::on_control(uint32_t events) {
 void Spawner::on_request(const Request& request) {
   if (request.type == MessageType::kSpawn) return spawn(request);
   if (request.type == MessageType::kAssign) return assign(request);
-  if (request.type != MessageType::kKill) return;
+  if (request.type == MessageType::kFork) return fork_worker(request);
+  if (request.type == MessageType::kKill) on_child();  // what has ended was not killed
   Slot& slot = slots_[request.slot];
-  if (slot.state != State::kFree && slot.generation == request.generation) {
-    slot.killed = true;
-    kill_slot_processes(slot);
-  }
+  if (slot.state == State::kFree || slot.generation != request.generation) return;
+  if (request.type == MessageType::kKill) return request_kill(slot);
+  if (slot.state == State::kRunning) freeze(slot, request.type == MessageType::kFreeze);
 }
 
 void Spawner::spawn(const Request& request) {
@@ -127,8 +127,8 @@ void Spawner::spawn(const Request& request) {
   if (slot.state != State::kFree) return refuse({"the slot is in use", EBUSY});
   slot = Slot{};
   slot.generation = request.generation;
-  UniqueFd report;
-  if (Failure failure = open_and_launch(slot, request, report)) {
+  slot.uid_index = free_uid_index(request.slot);
+  if (Failure failure = open_and_launch(slot, request)) {
     slot = Slot{};
     return refuse(failure);
   }
@@ -137,67 +137,81 @@ void Spawner::spawn(const Request& request) {
   slot.bound = request.has_code;
   if (request.has_code) real_code_path(request.code, slot.detail);
   ++starting_;
-  if (watch(slot.report.get(), request.slot, EPOLLIN)) fail_start(slot, "watch the sandbox", errno);
+  if (request.family)
+    if (Failure failure = found_family(slot)) fail_start(slot, failure.step, failure.error);
+  if (slot.report.valid() && watch(slot.report.get(), request.slot, EPOLLIN))
+    fail_start(slot, "watch the sandbox", errno);
 }
 
-Failure Spawner::open_and_launch(Slot& slot, const Request& request, UniqueFd& report) {
-  if (request.network == Network::kHost)
-    return {"this network mode is not available here", EOPNOTSUPP};
-  const bool egress = request.network == Network::kEgress;
-  if (egress && !egress_.available()) return {egress_.reason(), EOPNOTSUPP};
-  slot.network = request.network;
+// The engine's ends into the slot, with its end of the report socket; the worker's into `there`, in
+// the order of ForkFd.
+Failure Spawner::open_ends(Slot& slot, UniqueFd (&there)[kForkFds]) {
   int ends[2];
-  if (egress) {
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-      return Failure::at("make the agent's socket");
-    slot.engine_ends[kFdEgress].reset(ends[0]);
-    slot.agent_end.reset(ends[1]);
-  }
-  UniqueFd there[kSpawnFds], status;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
     return Failure::at("make the channel");
   slot.engine_ends[kFdChannel].reset(ends[0]);
-  there[kFdChannel].reset(ends[1]);
+  there[kFdFarChannel].reset(ends[1]);
   for (const int which : {kFdStdout, kFdStderr}) {
     if (pipe2(ends, O_CLOEXEC) != 0) return Failure::at("make an output pipe");
     slot.engine_ends[which].reset(ends[0]);
-    there[which].reset(ends[1]);
+    there[kPlainFds + which].reset(ends[1]);
   }
   for (const UniqueFd& fd : slot.engine_ends)
     if (fd.valid() && fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0)
       return Failure::at("set non-blocking");
-  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return Failure::at("make the status pipe");
-  slot.status.reset(ends[0]);
-  status.reset(ends[1]);
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     return Failure::at("make the report socket");
   slot.report.reset(ends[0]);
-  report.reset(ends[1]);
+  there[kFdFarReport].reset(ends[1]);
   const int on = 1;
   if (setsockopt(slot.report.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
     return Failure::at("ask for credentials");
-  const Launch plan{
-      &config_,
-      &config_.runtimes[request.runtime],
-      egress ? filters_.of_egress(request.runtime) : filters_.of_runtime(request.runtime),
-      filters_.of_init(),
-      uid_of(request.slot),
-      request.memory_bytes,
-      request.tmp_bytes,
-      request.has_code ? request.code : nullptr,
-      request.entry,
-      there[kFdChannel].get(),
-      there[kFdStdout].get(),
-      there[kFdStderr].get(),
-      report.get(),
-      status.get(),
-      init_lifeline_read_.get(),
-      facts_.landlock_abi,
-      request.network};
+  return {};
+}
+
+Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
+  int ends[2];
+  UniqueFd there[kForkFds], status, clone_into;
+  if (Failure f = open_egress(slot, request.network)) return f;
+  if (slot.uid_index == kNone) return {"no uid is free", EAGAIN};
+  if (Failure f = open_ends(slot, there)) return f;
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return Failure::at("make the status pipe");
+  slot.status.reset(ends[0]);
+  status.reset(ends[1]);
+  slot.runtime = request.runtime;
+  slot.tmp_bytes = request.tmp_bytes;
+  // The init of a family is in a group of its own: its zygote may be killed and the slot be free.
+  const uint32_t group = request.family ? family_group(free_family()) : request.slot;
+  const CgroupLimits limits = group_limits(request, slot.runtime, slot.tmp_bytes);
+  if (Failure f = cgroups_.prepare(group, limits, clone_into)) return f;
+  slot.before = cgroups_.events(group);
+  slot.limits = limits;
+  const Launch plan{&config_,
+                    &config_.runtimes[request.runtime],
+                    request.network == Network::kEgress ? filters_.of_egress(request.runtime)
+                                                        : filters_.of_runtime(request.runtime),
+                    filters_.of_init(),
+                    uid_of(slot.uid_index),
+                    request.memory_bytes,
+                    data_limit(request, slot.runtime, slot.tmp_bytes),
+                    nproc_limit(slot.uid_index) * (request.family ? kFamilyMembersMax : 1),
+                    request.tmp_bytes,
+                    request.has_code ? request.code : nullptr,
+                    request.entry,
+                    there[kFdFarChannel].get(),
+                    there[kFdFarStdout].get(),
+                    there[kFdFarStderr].get(),
+                    there[kFdFarReport].get(),
+                    status.get(),
+                    init_lifeline_read_.get(),
+                    facts_.landlock_abi,
+                    request.network,
+                    clone_into.get(),
+                    request.family};
   slot.init = launch(plan);
   slot.worker = 0;
-  slot.runtime = request.runtime;
-  return slot.init < 0 ? Failure::at("clone with new namespaces") : Failure{};
+  if (slot.init < 0) return Failure::at("clone with new namespaces");
+  return start_in_cgroup(group, slot.init, slot.report.get());
 }
 
 void Spawner::real_code_path(const char* code, char (&path)[kDetailMax]) const {
@@ -224,9 +238,11 @@ void Spawner::assign(const Request& request) {
 }
 
 Failure Spawner::bind_code(Slot& slot, const Request& request) {
-  const uint64_t data_bytes =
-      request.memory_bytes + memory_headroom(config_.runtimes[slot.runtime].name);
-  if (Failure f = set_memory_limit(slot.worker, data_bytes, uid_of(request.slot))) return f;
+  freeze(slot, false);
+  if (Failure f = cgroups_.limit(request.slot, group_limits(request, slot.runtime, slot.tmp_bytes)))
+    return f;
+  const uint64_t data_bytes = data_limit(request, slot.runtime, slot.tmp_bytes);
+  if (Failure f = set_memory_limit(slot.worker, data_bytes, uid_of(slot.uid_index))) return f;
   if (has_namespaces(config_.mode)) {
     if (Failure f = mount_code_late(own_mounts_.get(), slot.mounts.get(), request.code)) {
       if (strcmp(f.step, kLostOwnMounts) == 0) done_ = true;
@@ -240,9 +256,11 @@ Failure Spawner::bind_code(Slot& slot, const Request& request) {
 
 void Spawner::kill_slot_processes(Slot& slot) {
   if (slot.agent > 0) kill(slot.agent, SIGKILL);
+  if (slot.family != kNone) return kill_family(slot);
   if (slot.init <= 0) return;
   if (!has_namespaces(config_.mode)) kill_descendants(slot.init);
   kill(slot.init, SIGKILL);
+  cgroups_.kill(index_of(slot));
 }
 
 bool Spawner::read_report(Slot& slot) {
@@ -278,6 +296,7 @@ bool Spawner::read_report(Slot& slot) {
 }
 
 void Spawner::on_report(Slot& slot) {
+  if (slot.forked) return on_fork_report(slot);
   while (read_report(slot)) continue;
   char byte;
   const ssize_t n = recv(slot.report.get(), &byte, sizeof byte, MSG_DONTWAIT | MSG_PEEK);
@@ -292,7 +311,12 @@ void Spawner::on_report(Slot& slot) {
 }
 
 void Spawner::on_started(Slot& slot) {
+  if (slot.zygote) {
+    if (Failure f = know_process(slot)) return fail_start(slot, f.step, f.error);
+    if (Failure f = join_own_group(slot)) return fail_start(slot, f.step, f.error);
+  }
   slot.state = State::kRunning;
+  slot.deadline_ms = 0;
   --starting_;
   slot.report.reset();
   Outgoing& out = push(MessageType::kSpawned, &slot, index_of(slot));
@@ -317,6 +341,7 @@ void Spawner::on_child() {
     int status = 0;
     const pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid <= 0) return;
+    if (on_family_exit(pid)) continue;
     if (forget_agent(pid)) continue;
     if (Slot* slot = find_init(pid)) on_init_exit(*slot, status);
   }
@@ -345,6 +370,7 @@ void Spawner::on_init_exit(Slot& slot, int status) {
     slot.wait_status = status;
   slot.init = 0;
   if (has_namespaces(config_.mode)) return finish(slot);
+  cgroups_.kill(index_of(slot));
   slot.state = State::kEnding;
   ++ending_;
 }
@@ -354,13 +380,18 @@ void Spawner::finish(Slot& slot) {
   Outgoing& out = push(MessageType::kExited, &slot, index_of(slot));
   out.wait_status = slot.wait_status;
   out.killed = slot.killed;
+  out.with_family = slot.with_family;
+  if (slot.family != kNone) cgroups_.kill(index_of(slot));  // what it left behind
+  freeze(slot, false);
+  tell_events(slot, out);
+  leave_family(slot);
   slot = Slot{};
 }
 
 void Spawner::sweep_strays() {
   on_child();
   const auto known = [](void* self, pid_t pid) {
-    return static_cast<Spawner*>(self)->find_init(pid) != nullptr;
+    return static_cast<Spawner*>(self)->is_init(pid);
   };
   if (kill_strays(known, this) > 0) return;
   for (uint32_t i = 0; i < config_.slots_max && ending_ > 0; ++i) {
@@ -372,9 +403,16 @@ void Spawner::sweep_strays() {
 
 void Spawner::check_deadlines() {
   const int64_t now = now_ms();
-  for (uint32_t i = 0; i < config_.slots_max; ++i)
-    if (slots_[i].state == State::kStarting && slots_[i].deadline_ms <= now)
-      fail_start(slots_[i], "the sandbox did not start in time", ETIMEDOUT);
+  for (uint32_t i = 0; i < config_.slots_max; ++i) {
+    Slot& slot = slots_[i];
+    if (slot.deadline_ms == 0 || slot.deadline_ms > now) continue;
+    if (slot.state == State::kRunning)
+      end_member(slot, SIGKILL);
+    else if (slot.state == State::kStarting && slot.forked)
+      fail_fork(slot, "the zygote's child did not report in time", ETIMEDOUT);
+    else if (slot.state == State::kStarting)
+      fail_start(slot, "the sandbox did not start in time", ETIMEDOUT);
+  }
 }
 
 void Spawner::end_all() {

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/unique_fd.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/egress/availability.h"
 #include "sandbox/launch.h"
 #include "sandbox/layers.h"
@@ -30,6 +31,8 @@ class Spawner {
   int serve();
 
  private:
+  static constexpr uint32_t kNone = UINT32_MAX;
+
   enum class State : uint8_t {
     kFree,
     kStarting,  // waits for the worker's exec
@@ -41,45 +44,76 @@ class Spawner {
     bool worker_reported = false;
     bool bound = false;   // it has its code
     bool killed = false;  // by request
+    bool zygote = false;
+    bool forked = false;
+    bool ended = false;  // a family's last worker: gone, and its sandbox is on its way out
+    bool with_family = false;
+    bool ended_before_kill = false;
+    bool frozen = false;
     uint32_t generation = 0;
     uint32_t runtime = 0;
+    uint64_t tmp_bytes = 0;
+    CgroupLimits limits{};  // of a family's worker
+    CgroupEvents before;    // of the slot's group, when this life began
     pid_t init = 0;
     pid_t worker = 0;
+    uint32_t family = kNone;
+    uint32_t uid_index = 0;
+    pid_t inner_pid = 0;  // of a family's worker, as its init sees it
     int wait_status = 0;
-    int64_t deadline_ms = 0;  // kStarting
+    int64_t deadline_ms = 0;  // kStarting; of a running worker whose end init did not tell
     Failure failure;          // kStarting: why it failed
     char step[sizeof(Report{}.step)] = {};
     char detail[kDetailMax] = {};
-    UniqueFd report, status, mounts;
+    UniqueFd report, status, mounts, pidfd;
     Network network = Network::kNone;
     UniqueFd stub, users, listener, agent_end;  // kEgress: what its agent is started with
     pid_t agent = 0;                            // kEgress: 0 = not yet, or it has ended
     UniqueFd engine_ends[kSpawnFds];
+  };
+  // The sandbox of a zygote and its workers. It has at least one slot as long as it lives.
+  struct Family {
+    pid_t init = 0;
+    uint32_t slots = 0;
+    bool taken = false;  // the kill of one takes all
+    UniqueFd status;
   };
   // What waits for room in the control socket.
   struct Outgoing {
     MessageType type;
     uint32_t slot, generation;
     int32_t error, pid, wait_status;
-    bool killed;
+    bool killed, oom, oom_child, pids_hit, with_family;
     char detail[kDetailMax];
-    UniqueFd fds[kSpawnFds];
+    UniqueFd fds[kForkFds];
   };
 
   Failure prepare(char (&detail)[kDetailMax]);
   Failure check_degraded_paths(char (&detail)[kDetailMax]) const;
   Failure raise_descriptor_limit() const;
+  void open_cgroups();
   Failure run_trial();
+  Failure run_trial_or_without_cgroups();
   Failure watch(int fd, uint64_t tag, uint32_t events);
   bool receive_config(SpawnerConfig& config);
 
   void on_control(uint32_t events);
   void on_request(const Request& request);
   void spawn(const Request& request);
+  Failure open_and_launch(Slot& slot, const Request& request);
+  static Failure open_ends(Slot& slot, UniqueFd (&there)[kForkFds]);
   Failure open_and_launch(Slot& slot, const Request& request, UniqueFd& report);
+  Failure start_in_cgroup(uint32_t slot, pid_t init, int report);
+  CgroupLimits group_limits(const Request& request, uint32_t runtime, uint64_t tmp_bytes) const;
+  uint64_t data_limit(const Request& request, uint32_t runtime, uint64_t tmp_bytes) const;
+  uint32_t nproc_limit(uint32_t slot) const;
+  void freeze(Slot& slot, bool frozen);
+  void tell_events(const Slot& slot, Outgoing& out) const;
+  void request_kill(Slot& slot);
   void assign(const Request& request);
   Failure bind_code(Slot& slot, const Request& request);
   void kill_slot_processes(Slot& slot);
+  Failure open_egress(Slot& slot, Network network);
   Failure start_agent(Slot& slot);
   void end_agent(Slot& slot);
   bool forget_agent(pid_t pid);
@@ -97,14 +131,36 @@ class Spawner {
   void check_deadlines();
   void end_all();
 
+  // spawner_family.cc
+  uint32_t free_family() const;
+  uint32_t family_group(uint32_t family) const { return config_.slots_max + family; }
+  Failure found_family(Slot& slot);
+  Failure join_own_group(Slot& slot);
+  void request_kill_in_family(Slot& slot);
+  void leave_family(Slot& slot);
+  void fork_worker(const Request& request);
+  Failure open_fork(Slot& slot, const Slot& zygote, const Request& request);
+  void on_fork_report(Slot& slot);
+  Failure read_fork_report(Slot& slot);
+  Failure know_process(Slot& slot);
+  void fail_fork(Slot& slot, const char* step, int error);
+  void on_family_event(uint64_t tag);
+  void on_process_gone(Slot& slot);
+  void read_ends(uint32_t family);
+  void end_member(Slot& slot, int status);
+  void kill_family(Slot& slot);
+  bool on_family_exit(pid_t init);
+  uint32_t free_uid_index(uint32_t preferred) const;
+
   Outgoing& push(MessageType type, const Slot* slot, uint32_t index);
   void answer(MessageType type, uint32_t slot, uint32_t generation, int error, const char* detail);
   void flush();
   bool send_front();
 
   uint32_t index_of(const Slot& slot) const { return static_cast<uint32_t>(&slot - slots_.get()); }
-  uint32_t uid_of(uint32_t slot) const;
+  uint32_t uid_of(uint32_t uid_index) const;
   Slot* find_init(pid_t pid);
+  bool is_init(pid_t pid);
   int timeout_ms() const;
 
   UniqueFd control_, lifeline_, epoll_, signals_, own_mounts_;
@@ -113,10 +169,13 @@ class Spawner {
   Filters filters_;
   egress::Tools egress_;
   LayerFacts facts_;
+  Cgroups cgroups_;
   std::unique_ptr<Slot[]> slots_;
   std::unique_ptr<Outgoing[]> outgoing_;  // a ring
   size_t outgoing_first_ = 0, outgoing_count_ = 0, outgoing_max_ = 0;
+  std::unique_ptr<Family[]> families_;
   uint32_t starting_ = 0, ending_ = 0;
+  uint32_t untold_ = 0;   // running slots whose process is gone, and init has not told its status
   uint64_t dropped_ = 0;  // messages that made no sense
   bool as_root_ = false;
   bool wants_write_ = false;

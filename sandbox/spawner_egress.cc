@@ -1,6 +1,7 @@
 // The agents of sandboxes with Network::kEgress: processes of the spawner's own, beside init and
 // not below it. Each ends with its sandbox.
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "sandbox/egress/hook.h"
@@ -21,6 +22,20 @@ void Spawner::take_descriptor(Slot& slot, uint32_t kind, int fd) {
   }
 }
 
+// Before the clone: may the sandbox have this network, and the socket of its agent.
+Failure Spawner::open_egress(Slot& slot, Network network) {
+  slot.network = network;
+  if (network == Network::kNone) return {};
+  if (network == Network::kHost) return {"this network mode is not available here", EOPNOTSUPP};
+  if (!egress_.available()) return {egress_.reason(), EOPNOTSUPP};
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return Failure::at("make the agent's socket");
+  slot.engine_ends[kFdEgress].reset(ends[0]);
+  slot.agent_end.reset(ends[1]);
+  return {};
+}
+
 Failure Spawner::start_agent(Slot& slot) {
   const bool user = config_.mode == Mode::kUser;
   if (!slot.stub.valid() || !slot.listener.valid() || !slot.mounts.valid() ||
@@ -29,7 +44,7 @@ Failure Spawner::start_agent(Slot& slot) {
   slot.agent =
       egress::start_agent({egress_.image(), egress_.filter(), slot.listener.get(), slot.stub.get(),
                            slot.agent_end.get(), slot.mounts.get(), user ? slot.users.get() : -1,
-                           user ? 0 : uid_of(index_of(slot))});
+                           user ? 0 : uid_of(slot.uid_index)});
   // Only the agent may hold them: when it ends, the worker's calls have to fail.
   for (UniqueFd* fd : {&slot.stub, &slot.users, &slot.listener, &slot.agent_end}) fd->reset();
   if (slot.agent > 0) return {};

@@ -17,6 +17,7 @@ inline constexpr size_t kSha256Hex = 64;
 inline constexpr size_t kEntryMax =
     255;  // bytes of an entry (a native function's executable inside its code folder)
 inline constexpr size_t kDetailMax = 200;
+inline constexpr uint32_t kFamilyMembersMax = 64;  // workers of one zygote at a time
 
 enum class Mode : uint8_t { kOff = 0, kDegraded = 1, kUser = 2, kStrict = 3 };
 
@@ -32,11 +33,13 @@ enum class MessageType : uint32_t {
   kKill = 4,
   kFreeze = 5,
   kThaw = 6,
+  kFork = 7,
   // spawner -> engine
   kReady = 101,     // answer to kConfig: the modes and layers in force, or why not
   kSpawned = 102,   // answer to kSpawn; on success carries kSpawnFds descriptors
   kAssigned = 103,  // answer to kAssign
   kExited = 104,    // the sandbox is gone: every process in it, its mounts and its cgroups
+  kForkEnds = 105,  // first answer to kFork; carries kForkFds descriptors
 };
 
 // The life of a slot: kSpawn -> kSpawned. With an error the slot is free again and nothing more
@@ -47,12 +50,31 @@ enum class MessageType : uint32_t {
 // answer, and both are ignored for another generation and where there is no freezer. kAssign thaws,
 // and a kill takes effect on a frozen sandbox too.
 // Closing the control socket or the lifeline ends the spawner and all sandboxes.
+//
+// A slot that was spawned with `family` holds a zygote, and kFork makes further workers in its
+// sandbox: kFork -> kForkEnds -> kSpawned without descriptors, or kSpawned with an error at once or
+// later. From there on the slot of a forked worker lives like any other; its kExited means that its
+// process is gone, and that of the sandbox's last worker that all of the sandbox is. ESTALE: there
+// is no such zygote (any more); EAGAIN: it has kFamilyMembersMax workers. Without
+// cgroups a kKill takes the whole sandbox (ExitedMessage::with_family): nothing there tells whose
+// process is whose.
 
 // Descriptors that ride on a successful kSpawned, in this order.
 // The receiver's ends: the stream socket of runtimes/protocol.md and two pipes to read;
 // non-blocking.
 // kFdEgress only with Network::kEgress: the socket of egress/protocol.h, to the sandbox's agent.
-enum SpawnFd : int { kFdChannel = 0, kFdStdout = 1, kFdStderr = 2, kFdEgress = 3, kSpawnFds = 4 };
+enum SpawnFd : int {
+  kFdChannel = 0,
+  kFdStdout = 1,
+  kFdStderr = 2,
+  kPlainFds = 3,
+  kFdEgress = kPlainFds,
+  kSpawnFds
+};
+
+// Descriptors that ride on kForkEnds: kPlainFds of SpawnFd, and then the far ends, which the engine
+// passes to the zygote in this order (FORK in runtimes/protocol.md).
+enum ForkFd : int { kFdFarChannel = kPlainFds, kFdFarStdout, kFdFarStderr, kFdFarReport, kForkFds };
 
 struct Header {
   uint32_t magic;
@@ -117,7 +139,8 @@ enum class Layer : uint8_t {
   kCgroupPids,
   kCgroupIo,
   kFreezer,
-  kNotDumpable,  // engine, spawner and init can't be looked into by processes of their uid
+  kNotDumpable,  // spawner and init can't be looked into by processes of their uid; the daemon
+                 // makes itself so, an embedding host is left as it is
   kLayersCount
 };
 struct LayerState {
@@ -145,7 +168,16 @@ struct SpawnRequest {
   uint64_t tmp_bytes;     // size of /tmp; 0 = SpawnerConfig::tmp_bytes
   char code[kSha256Hex];  // all zero = none yet (kAssign brings it)
   char entry[kEntryMax +
-             1];  // for a runtime without path: the executable, relative to the code folder
+             1];   // for a runtime without path: the executable, relative to the code folder
+  uint8_t family;  // 1 = a zygote: its init stays for the workers that will be forked from it
+};
+
+struct ForkRequest {
+  Header header;
+  uint32_t slot, generation;
+  uint32_t zygote_slot, zygote_generation;
+  uint64_t memory_bytes;  // 0 = the ceiling; of the worker's cgroup, where there is one
+  uint32_t cpu_millis;
 };
 
 struct AssignRequest {
@@ -180,8 +212,9 @@ struct ExitedMessage {
   uint8_t killed_by_request;  // 1 = a kKill came before
   uint8_t oom;  // 1 = the kernel killed the worker because memory ran out; without cgroups always
                 // 0: the runtime sees a failed allocation
-  uint8_t oom_child;  // 1 = it killed another process of the sandbox for that
-  uint8_t pids_hit;   // 1 = the limit of processes refused a fork
+  uint8_t oom_child;    // 1 = it killed another process of the sandbox for that
+  uint8_t pids_hit;     // 1 = the limit of processes refused a fork
+  uint8_t with_family;  // 1 = it had to go because another worker of its zygote was killed
 };
 
 }  // namespace hearth::sandbox

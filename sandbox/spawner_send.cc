@@ -35,8 +35,15 @@ bool Spawner::send_front() {
   ExitedMessage exited{};
   iovec data{};
   if (out.type == MessageType::kExited) {
-    exited = {
-        {kSpawnerMagic, out.type}, out.slot, out.generation, out.wait_status, out.killed, 0, 0, 0};
+    exited = {{kSpawnerMagic, out.type},
+              out.slot,
+              out.generation,
+              out.wait_status,
+              out.killed,
+              out.oom,
+              out.oom_child,
+              out.pids_hit,
+              out.with_family};
     data = {&exited, sizeof exited};
   } else {
     answer.header = {kSpawnerMagic, out.type};
@@ -50,14 +57,14 @@ bool Spawner::send_front() {
   msghdr message{};
   message.msg_iov = &data;
   message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kSpawnFds)] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kForkFds)] = {};
   if (out.fds[0].valid()) {
     message.msg_control = control;
     message.msg_controllen = sizeof control;
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    int fds[kSpawnFds];
+    int fds[kForkFds];
     size_t count = 0;
     for (const UniqueFd& fd : out.fds)
       if (fd.valid()) fds[count++] = fd.get();

@@ -22,8 +22,8 @@ namespace hearth::sandbox {
 namespace {
 
 constexpr int kTrialTimeoutMs = 10'000;
-constexpr rlim_t kFdsPerSlot = 11;  // report, status, mount namespace, the engine's four ends, and
-                                    // four for an agent
+constexpr rlim_t kFdsPerSlot = 15;  // report, status, mount namespace, pidfd, kForkFds, and four
+                                    // for an agent
 constexpr rlim_t kFdsFixed = 64;    // and what one launch needs for a moment
 
 bool may_choose_uids() {
@@ -95,6 +95,7 @@ bool Spawner::set_up(const SpawnerConfig& config, ReadyMessage& ready) {
     return false;
   }
   facts_.as_root = as_root_;
+  facts_.cgroups = &cgroups_;
   ready.egress.on = egress_.available();
   copy_text(ready.egress.reason, egress_.reason());
   describe_layers(config_.mode, facts_, ready.layers);
@@ -147,6 +148,7 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
   if (config_.mode == Mode::kStrict && !as_root_)
     return {"strict mode needs root with CAP_SETUID and CAP_SETGID: run as root, or use mode user",
             EPERM};
+  open_cgroups();
   if (has_namespaces(config_.mode)) {
     if (Failure f = build_template(config_)) return f;
     own_mounts_.reset(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
@@ -164,12 +166,13 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGCHLD);
   if (sigprocmask(SIG_BLOCK, &blocked, nullptr) != 0) return Failure::at("block SIGCHLD");
-  if (Failure f = run_trial()) {
+  if (Failure f = run_trial_or_without_cgroups()) {
     snprintf(detail, sizeof detail, "a trial sandbox failed at: %.100s: %s", f.step,
              strerror(f.error));
     return f;
   }
   slots_ = std::make_unique<Slot[]>(config_.slots_max);
+  families_ = std::make_unique<Family[]>(config_.slots_max);
   // Requests are not read while anything waits here, so it holds one answer and one exit a slot at
   // most.
   outgoing_max_ = 2 * size_t{config_.slots_max} + 2;
@@ -197,12 +200,19 @@ Failure Spawner::run_trial() {
   const int null =
       open(has_namespaces(config_.mode) ? "/template/dev/null" : "/dev/null", O_RDWR | O_CLOEXEC);
   UniqueFd null_fd(null);
+  Request request{};
+  request.memory_bytes = config_.memory_max;
+  const CgroupLimits limits = group_limits(request, 0, config_.tmp_bytes);
+  UniqueFd clone_into;
+  if (Failure f = cgroups_.prepare(0, limits, clone_into)) return f;
   const Launch trial{&config_,
                      nullptr,
                      filters_.of_runtime(0),
                      filters_.of_init(),
                      uid_of(0),
                      config_.memory_max,
+                     data_limit(request, 0, config_.tmp_bytes),
+                     nproc_limit(0),
                      config_.tmp_bytes,
                      nullptr,
                      "",
@@ -212,9 +222,12 @@ Failure Spawner::run_trial() {
                      report_there.get(),
                      status_there.get(),
                      init_lifeline_read_.get(),
-                     facts_.landlock_abi};
+                     facts_.landlock_abi,
+                     Network::kNone,
+                     clone_into.get()};
   const pid_t pid = launch(trial);
   if (pid < 0) return Failure::at("clone with new namespaces");
+  if (Failure f = start_in_cgroup(0, pid, report_here.get())) return f;
   report_there.reset();
   Failure failure{"the worker did not get to its exec", EPROTO};
   pollfd poll_fd{report_here.get(), POLLIN, 0};

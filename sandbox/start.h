@@ -5,6 +5,8 @@
 // status.
 #pragma once
 #include <chrono>
+#include <cstddef>
+#include <span>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -39,12 +41,23 @@ bool set_text(char (&field)[N], std::string_view text) {
   return true;
 }
 
-// For probe.cc and tests: runs the image with `argument` (null = none) and `fds` as descriptors 3
-// and 4 (-1 = none), stderr kept.
+// A program of ours, embedded in the library.
+struct Image {
+  const char* name;  // also its argv[0]
+  std::span<const std::byte> bytes;
+};
 struct ImageProcess {
   int pid;
   UniqueFd pidfd;
 };
+inline constexpr size_t kImageFdsMax = 6;
+
+// Runs `image` with `argument` (null = none), an empty environment, /dev/null as descriptors 0 and
+// 1, stderr kept, and `fds` as 3 and following; at most kImageFdsMax, all of them open. Errors:
+// io_failed.
+Result<ImageProcess> run_image(const Image& image, const char* argument, std::span<const int> fds);
+
+// The same for the spawner; fd3 and fd4: -1 = none. For probe.cc and tests.
 Result<ImageProcess> run_image(const char* argument, int fd3, int fd4);
 
 }  // namespace hearth::sandbox

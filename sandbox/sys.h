@@ -24,9 +24,14 @@ struct [[nodiscard]] Failure {
 
 namespace sys {
 
-inline pid_t clone3(uint64_t flags) {
+// `cgroup`: a group's folder to be born in, or -1.
+inline pid_t clone3(uint64_t flags, int cgroup = -1) {
   clone_args args{};
   args.flags = flags;
+  if (cgroup >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<uint64_t>(cgroup);
+  }
   args.exit_signal = SIGCHLD;
   return static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
 }

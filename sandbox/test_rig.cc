@@ -15,6 +15,7 @@
 #include <fstream>
 
 #include "sandbox/blob.h"
+#include "sandbox/policy.h"
 
 namespace hearth::sandbox {
 namespace {
@@ -115,23 +116,42 @@ uint32_t Rig::add_runtime(const char* name, const std::string& path,
   return config.runtimes_count++;
 }
 
-void Rig::start_as_nobody() {
+// The spawner's program, with the line that is to be missing made a comment of the same length.
+std::string Rig::image() const {
+  std::string bytes(reinterpret_cast<const char*>(spawner_image().data()), spawner_image().size());
+  const auto& [policy, line] = without_line;
+  if (policy.empty()) return bytes;
+  const std::string_view text = policy_text(policy);
+  const size_t policy_at = bytes.find(text);
+  const size_t line_at = ("\n" + std::string(text)).find("\n" + line + "\n");
+  if (text.empty() || policy_at == bytes.npos || line_at == text.npos) abort();
+  bytes[policy_at + line_at] = '#';
+  return bytes;
+}
+
+void Rig::start_program(bool drop) {
   const std::string program = folder.path() + "/hearth-spawner";
+  const std::string bytes = image();
   std::ofstream(program, std::ios::binary)
-      .write(reinterpret_cast<const char*>(spawner_image().data()),
-             static_cast<std::streamsize>(spawner_image().size()));
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   chmod(program.c_str(), 0755);
   int control[2], lifeline[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0 ||
       pipe2(lifeline, O_CLOEXEC) != 0)
     abort();
-  pid_ = fork();
+  pid_ = ::fork();
   if (pid_ == 0) {
+    for (const std::string& group : groups) {
+      const UniqueFd procs(open((group + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+      if (write(procs.get(), "0", 1) != 1) _exit(125);
+    }
     const int c = fcntl(control[1], F_DUPFD_CLOEXEC, 20),
               l = fcntl(lifeline[0], F_DUPFD_CLOEXEC, 20);
-    if (syscall(SYS_setgroups, 0, nullptr) != 0 || setresgid(kNobody, kNobody, kNobody) != 0 ||
-        setresuid(kNobody, kNobody, kNobody) != 0 || dup2(c, 3) != 3 || dup2(l, 4) != 4)
+    if (drop &&
+        (syscall(SYS_setgroups, 0, nullptr) != 0 || setresgid(kNobody, kNobody, kNobody) != 0 ||
+         setresuid(kNobody, kNobody, kNobody) != 0))
       _exit(126);
+    if (dup2(c, 3) != 3 || dup2(l, 4) != 4) _exit(126);
     char* argv[] = {const_cast<char*>("hearth-spawner"), nullptr};
     char* envp[] = {nullptr};
     execve(program.c_str(), argv, envp);
@@ -147,8 +167,9 @@ void Rig::start_as_nobody() {
 }
 
 void Rig::start() {
-  if (config.mode == Mode::kUser && running_as_root() && as_nobody) {
-    start_as_nobody();
+  const bool drop = config.mode == Mode::kUser && running_as_root() && as_nobody;
+  if (drop || !without_line.first.empty()) {
+    start_program(drop);
   } else {
     Result<SpawnerProcess> started = start_spawner(config);
     if (!started) {
@@ -173,11 +194,11 @@ void Rig::send_raw(const void* bytes, size_t size) {
     ready_error = "send failed";
 }
 
-bool Rig::receive(std::vector<char>& message, UniqueFd (&fds)[kSpawnFds]) {
+bool Rig::receive(std::vector<char>& message, std::vector<UniqueFd>& fds) {
   if (!readable(control_.get(), kPatienceMs)) return false;
   message.resize(4096);
   iovec data{message.data(), message.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kSpawnFds)];
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kForkFds)];
   msghdr header{};
   header.msg_iov = &data;
   header.msg_iovlen = 1;
@@ -187,15 +208,23 @@ bool Rig::receive(std::vector<char>& message, UniqueFd (&fds)[kSpawnFds]) {
   if (n <= 0) return false;
   message.resize(static_cast<size_t>(n));
   if (const cmsghdr* rights = CMSG_FIRSTHDR(&header); rights != nullptr) {
-    int numbers[kSpawnFds];
+    int numbers[kForkFds];
     const size_t count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     memcpy(numbers, CMSG_DATA(rights), sizeof(int) * count);
-    for (size_t i = 0; i < count; ++i) fds[i].reset(numbers[i]);
+    fds.clear();
+    for (size_t i = 0; i < count; ++i) fds.emplace_back(numbers[i]);
   }
   return true;
 }
 
 Answer Rig::wait_answer(UniqueFd (&fds)[kSpawnFds]) {
+  std::vector<UniqueFd> received;
+  const Answer answer = wait_answer(received);
+  for (size_t i = 0; i < received.size() && i < kSpawnFds; ++i) fds[i] = std::move(received[i]);
+  return answer;
+}
+
+Answer Rig::wait_answer(std::vector<UniqueFd>& fds) {
   std::vector<char> message;
   while (receive(message, fds)) {
     Answer answer{};
@@ -243,6 +272,71 @@ TestWorker Rig::spawn(uint32_t slot, uint32_t runtime, uint64_t memory, Network 
   return worker;
 }
 
+TestWorker Rig::spawn_zygote(uint32_t slot, uint32_t runtime) {
+  ++generation_;
+  SpawnRequest request = spawn_request(slot, runtime);
+  request.family = 1;
+  code_hash('a').copy(request.code, sizeof request.code);
+  send_raw(&request, sizeof request);
+  UniqueFd fds[kSpawnFds];
+  const Answer answer = wait_answer(fds);
+  TestWorker worker{slot, generation_, answer.pid, answer.error, answer.detail, {}, {}, {}};
+  worker.channel = std::move(fds[kFdChannel]);
+  worker.out = std::move(fds[kFdStdout]);
+  worker.err = std::move(fds[kFdStderr]);
+  return worker;
+}
+
+TestWorker Rig::fork(const TestWorker& zygote, uint32_t slot, const std::string& command) {
+  ForkRequest request{{kSpawnerMagic, MessageType::kFork},
+                      slot,
+                      ++generation_,
+                      zygote.slot,
+                      zygote.generation,
+                      0,
+                      0};
+  send_raw(&request, sizeof request);
+  std::vector<UniqueFd> fds;
+  const Answer answer = wait_answer(fds);
+  TestWorker worker{slot, request.generation, 0, answer.error, answer.detail, {}, {}, {}};
+  if (answer.error != 0) return worker;
+  if (answer.header.type != MessageType::kForkEnds || fds.size() != kForkFds) {
+    worker.error = -1;
+    return worker;
+  }
+  std::string line = command + "\n";
+  iovec data{line.data(), line.size()};
+  constexpr size_t kFar = size_t{kForkFds} - size_t{kPlainFds};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kFar)] = {};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof(int) * kFar);
+  int far[kFar];
+  for (size_t i = 0; i < kFar; ++i) far[i] = fds[kPlainFds + i].get();
+  memcpy(CMSG_DATA(rights), far, sizeof far);
+  if (sendmsg(zygote.channel.get(), &message, MSG_NOSIGNAL) < 0) worker.error = -1;
+  worker.channel = std::move(fds[kFdChannel]);
+  worker.out = std::move(fds[kFdStdout]);
+  worker.err = std::move(fds[kFdStderr]);
+  return worker;
+}
+
+void Rig::forked(TestWorker& worker) {
+  std::vector<UniqueFd> fds;
+  const Answer answer = wait_answer(fds);
+  const bool ours = answer.header.type == MessageType::kSpawned && answer.slot == worker.slot &&
+                    answer.generation == worker.generation && fds.empty();
+  worker.pid = answer.pid;
+  worker.error = ours ? answer.error : -1;
+  worker.detail = answer.detail;
+}
+
 Answer Rig::assign(const TestWorker& worker, const std::string& hash, uint64_t memory) {
   AssignRequest request{};
   request.header = {kSpawnerMagic, MessageType::kAssign};
@@ -264,7 +358,7 @@ ExitedMessage Rig::wait_exit() {
   ExitedMessage exited{};
   if (exits_.empty()) {
     std::vector<char> message;
-    UniqueFd fds[kSpawnFds];
+    std::vector<UniqueFd> fds;
     while (receive(message, fds)) {
       if (message.size() != sizeof exited) continue;
       memcpy(&exited, message.data(), sizeof exited);

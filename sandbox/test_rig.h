@@ -48,7 +48,10 @@ class Rig {
 
   SpawnerConfig config;
   TempFolder folder;
-  bool as_nobody = true;    // as root, for mode user
+  bool as_nobody = true;            // as root, for mode user
+  std::vector<std::string> groups;  // as nobody: cgroups that the spawner is moved into first
+  // A line of an embedded policy which the spawner is to do without: {policy, text of the line}.
+  std::pair<std::string, std::string> without_line;
   std::string ready_error;  // empty = it is ready
   ReadyMessage ready{};
 
@@ -63,7 +66,13 @@ class Rig {
                    Network network = Network::kNone);
   Answer assign(const TestWorker& worker, const std::string& hash, uint64_t memory = 0);
   void kill(const TestWorker& worker);
-  ExitedMessage wait_exit();  // generation 0xffffffff: none came
+  // A worker with `family` set, whose program is testcases/zygote.c.
+  TestWorker spawn_zygote(uint32_t slot, uint32_t runtime);
+  // Asks for a fork and hands the far ends to the zygote with `command`. What the spawner makes of
+  // it is waited for by forked().
+  TestWorker fork(const TestWorker& zygote, uint32_t slot, const std::string& command);
+  void forked(TestWorker& worker);  // takes the spawner's word into pid, error, detail
+  ExitedMessage wait_exit();        // generation 0xffffffff: none came
   void send_raw(const void* bytes, size_t size);
   // The next message other than kExited, which are kept for wait_exit().
   Answer wait_answer(UniqueFd (&fds)[kSpawnFds]);
@@ -74,8 +83,10 @@ class Rig {
   int control() const { return control_.get(); }
 
  private:
-  void start_as_nobody();
-  bool receive(std::vector<char>& message, UniqueFd (&fds)[kSpawnFds]);
+  std::string image() const;
+  void start_program(bool as_nobody);
+  bool receive(std::vector<char>& message, std::vector<UniqueFd>& fds);
+  Answer wait_answer(std::vector<UniqueFd>& fds);
 
   UniqueFd control_, lifeline_, pidfd_;
   int pid_ = -1;

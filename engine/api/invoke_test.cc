@@ -264,6 +264,7 @@ TEST_CASE("the log tail has lambda's frame") {
   outcome.log_tail = "hello\nworld";
   outcome.cold = true;
   outcome.init_us = 12'345;
+  outcome.waited = {.queue_us = 1'230, .sandbox_us = 450, .runtime_us = 17'000, .init_us = 12'345};
   outcome.exec_us = 1'504'019;
   outcome.memory_max_bytes = mebibytes(20) + 1;
   rig.port.finish(outcome);
@@ -273,7 +274,8 @@ TEST_CASE("the log tail has lambda's frame") {
               "\nREPORT RequestId: " + id +
               "\tDuration: 1504.01 ms\tBilled Duration: 1505 ms\tMemory Size: 128 MB\tMax Memory "
               "Used: 21 MB\t"
-              "Init Duration: 12.34 ms\t\n");
+              "Init Duration: 12.34 ms\tQueue Duration: 1.23 ms\tSandbox Duration: 0.45 ms\t"
+              "Runtime Init Duration: 17.00 ms\t\n");
 }
 
 TEST_CASE("the log tail tells what ended a call that did not end by itself") {
@@ -335,6 +337,7 @@ TEST_CASE("a long log is cut at its beginning to 4 kb") {
   outcome.log_tail = log;
   outcome.exec_us = UINT32_MAX;
   outcome.init_us = UINT32_MAX;
+  outcome.waited = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
   outcome.cold = true;
   outcome.memory_max_bytes = UINT64_MAX / 2;
   std::array<char, kLogTailMax> out;

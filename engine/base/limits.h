@@ -32,14 +32,21 @@ struct Limits {
   uint32_t workers_function_default =
       100;  // limits.workers_per_function: workers_max of a function that names none
   uint32_t per_worker_max = 64;  // limits.per_worker: the most calls at once in one worker
+  uint32_t pids_max = 256;       // limits.pids: processes and threads of one sandbox
   uint64_t memory_budget =
       0;  // limits.memory_budget: sum of the workers' memory; 0 = 3/4 of the machine's
   uint64_t function_memory_max = gibibytes(10);  // limits.function_memory
   uint32_t pool_python = 2;                      // pool.python3: parked generic workers
   uint32_t pool_node = 2;                        // pool.nodejs
-  seconds idle_timeout{600};           // pool.idle_timeout: an idle worker lives that long
-  milliseconds init_timeout{10'000};   // limits.init_timeout: from INIT to READY
-  milliseconds boot_timeout{20'000};   // limits.boot_timeout: from spawn to HELLO
+  uint32_t pool_key_max = 16;       // pool.max_per_key: parked workers of one kind, on demand
+  uint32_t pool_memory_share = 12;  // pool.memory_share: percent of the budget that demand may park
+  seconds idle_timeout{600};        // pool.idle_timeout: an idle worker lives that long
+  milliseconds zygote_min_init{50};   // zygotes.min_init: an init that takes less makes no zygote
+  seconds zygote_idle{3'600};         // zygotes.idle: a zygote that is not forked lives that long
+  milliseconds init_timeout{10'000};  // limits.init_timeout: from INIT to READY
+  milliseconds boot_timeout{20'000};  // limits.boot_timeout: from spawn to HELLO
+  milliseconds freeze_after{
+      50};  // limits.freeze_after: without a call, then a worker stands still; 0 = never
   milliseconds ping_timeout{100};      // limits.ping_timeout
   milliseconds stop_grace{500};        // limits.stop_grace: from STOP to the kill
   milliseconds drain_timeout{10'000};  // limits.drain_timeout: after SIGTERM, for calls in flight
@@ -51,6 +58,7 @@ struct Limits {
       mebibytes(70);  // limits.code_upload: a create or update request, base64 included
   uint64_t code_unpacked_max = mebibytes(250);  // limits.code_unpacked
   uint32_t code_files_max = 20'000;             // limits.code_files
+  milliseconds code_unpack_time{60'000};        // limits.code_unpack_time: for unpacking an archive
   uint64_t code_total_max =
       gibibytes(16);  // limits.code_total: bytes of all code on disk, packed and unpacked
   uint64_t buffers_max = mebibytes(512);  // limits.buffers: payload bytes held by the engine

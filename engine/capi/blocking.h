@@ -24,10 +24,12 @@ inline Deadline wait_end(uint64_t timeout_ms) {
 template <class T>
 class Answer {
  public:
-  void set(Result<T> value) {
+  // False: the waiter has given up, and hears of it no more.
+  bool set(Result<T> value) {
     const std::lock_guard<std::mutex> lock(mutex_);
     value_.emplace(std::move(value));
     ready_.notify_all();
+    return !given_up_;
   }
   // The work begins. False: nobody waits for it any more, so that it must not be done.
   bool begin() {
@@ -78,28 +80,37 @@ inline constexpr const char* kWouldDeadlock =
 // Something to be done on the engine's thread, by the control plane.
 class Task final : public InboxItem {
  public:
-  explicit Task(std::function<void()> work) : work_(std::move(work)) {}
+  Task(std::function<void()> work, std::function<void()> dropped)
+      : work_(std::move(work)), dropped_(std::move(dropped)) {}
   void run() override {
     work_();
     delete this;
   }
-  void drop() override { delete this; }
+  void drop() override {
+    if (dropped_) dropped_();
+    delete this;
+  }
 
  private:
-  std::function<void()> work_;
+  std::function<void()> work_, dropped_;
 };
 
 // Runs `work(engine, answer)` on the engine's thread, which sets the answer then or later, and
-// waits for that. Errors: would_deadlock, timed_out, shutting_down, and those of `work`.
+// waits for that. `not_done` (may be empty) runs there instead, once, when it comes so late that
+// the waiter has given up. Errors: would_deadlock, timed_out, shutting_down, and those of `work`.
 template <class T, class Work>
-Result<T> ask(hearth_engine& handle, uint64_t timeout_ms, Work work) {
+Result<T> ask(hearth_engine& handle, uint64_t timeout_ms, Work work,
+              const std::function<void()>& not_done = {}) {
   if (Inside::now()) return Error{Code::would_deadlock, kWouldDeadlock};
   const Deadline end = wait_end(timeout_ms);
   auto answer = std::make_shared<Answer<T>>();
   Hub* const hub = &handle.hub();
-  auto* task = new Task([hub, answer, work = std::move(work)] {
-    if (answer->begin()) work(*hub->engine(), answer);
-  });
+  auto* task = new Task(
+      [hub, answer, work = std::move(work), not_done] {
+        if (answer->begin()) return work(*hub->engine(), answer);
+        if (not_done) not_done();
+      },
+      not_done);
   if (!hub->inbox().push(*task)) {
     delete task;
     return Error{Code::shutting_down, {}};

@@ -8,8 +8,8 @@
 #include "capi/hub.h"
 #include "capi/log_sinks.h"
 #include "capi/options.h"
-#include "capi/temporary_folder.h"
 #include "hearth/hearth.h"
+#include "store/temporary_state.h"
 
 struct hearth_engine final {
   using Hub = hearth::capi::Hub;

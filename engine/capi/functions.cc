@@ -59,11 +59,16 @@ Result<std::string> load(hearth_engine& handle, const hearth_source_t* source,
   const PackageSource in = HEARTH_TRY(read_source(source, handle.hub().limits()));
   Package package = HEARTH_TRY(make_package(in));
   auto answer = std::make_shared<Answer<std::string>>();
-  answer->begin();
-  HEARTH_TRY(deploy(handle.engine().store(), std::move(package), [answer](Result<Deployed> done) {
-    if (!done) return answer->set(std::move(done).error());
-    answer->set(done->record.spec.revision);
-  }));
+  const auto done = [answer](Result<Deployed> deployed) {
+    if (deployed) {
+      answer->set(deployed->record.spec.revision);
+    } else {
+      answer->set(std::move(deployed).error());
+    }
+  };
+  // From the store's commit on it can't be taken back; before, it is when the time is over.
+  HEARTH_TRY(deploy(handle.engine().store(), std::move(package), done,
+                    [answer] { return answer->begin(); }));
   return answer->wait(handle.hub(), end);
 }
 
@@ -72,7 +77,10 @@ using Told = std::shared_ptr<Answer<Nothing>>;
 
 // The host's function goes first; what it covered is uncovered.
 void remove_here(Engine& engine, const std::string& name, const Told& told) {
-  if (engine.is_host_function(name)) return told->set(engine.undefine(name));
+  if (engine.is_host_function(name)) {
+    told->set(engine.undefine(name));
+    return;
+  }
   StoreThread& store = engine.store();
   const bool taken = store.post([&store, name, told](FunctionService& service) {
     auto removed = std::make_shared<Status>(service.remove(name));
@@ -94,20 +102,30 @@ Result<FunctionSpec> read_definition(const hearth_host_function_t& in) {
   return spec;
 }
 
+Status define_here(Hub& hub, Engine& engine, const hearth_host_function_t& in, FunctionSpec spec) {
+  if (hub.draining()) return Error{Code::shutting_down, {}};
+  auto host = std::make_shared<HostFunction>(hub, in);
+  spec.host = host;
+  HEARTH_TRY(engine.define(std::move(spec)));
+  host->defined();
+  return ok();
+}
+
 Status define(hearth_engine& handle, const hearth_host_function_t* function, uint64_t timeout_ms) {
   if (Inside::now()) return Error{Code::would_deadlock, kWouldDeadlock};
   const auto in = HEARTH_TRY(read_struct(function, "the function"));
   FunctionSpec spec = HEARTH_TRY(read_definition(in));
   Hub* const hub = &handle.hub();
-  return ask<Nothing>(handle, timeout_ms, [hub, in, spec](Engine& engine, const Told& told) {
-    if (hub->draining()) return told->set(Error{Code::shutting_down, {}});
-    auto host = std::make_shared<HostFunction>(*hub, in);
-    FunctionSpec own = spec;
-    own.host = host;
-    Status defined = engine.define(std::move(own));
-    if (defined) host->defined();
-    told->set(std::move(defined));
-  });
+  // Who was told timed_out can't know what became of it: `ctx` is given back in every case.
+  const auto removed = [in] {
+    if (in.on_removed != nullptr) in.on_removed(in.ctx);
+  };
+  const auto work = [hub, in, spec, removed](Engine& engine, const Told& told) {
+    Status defined = define_here(*hub, engine, in, spec);
+    const bool failed = !defined;
+    if (!told->set(std::move(defined)) && failed) removed();
+  };
+  return ask<Nothing>(handle, timeout_ms, work, removed);
 }
 
 }  // namespace

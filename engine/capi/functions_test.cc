@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <random>
 #include <thread>
 
 #include "capi/test_rig.h"
@@ -9,15 +10,15 @@
 using namespace hearth_test;
 
 TEST_CASE("a function is loaded from a folder, with another manifest, or under another name") {
-  TempFolder folder;
+  TestFolder folder;
   folder.write("app.py", "import os\ndef handler(e, c):\n    return os.environ.get('WHO', '')\n");
   folder.write("function.yaml", "name: own\nenvironment: {WHO: own}\n");
   folder.write("other.yaml", "name: other\nenvironment: {WHO: other}\n");
-  const std::string other = folder.path + "/other.yaml";
+  const std::string other = folder.path() + "/other.yaml";
   Engine engine;
   hearth_source_t source;
   HEARTH_INIT(&source);
-  source.folder = folder.path.c_str();
+  source.folder = folder.path().c_str();
   char revision[65];
   CHECK(take(hearth_function_load(engine.handle, &source, 0, revision)) == "");
   CHECK(std::string(revision).size() == 64);
@@ -89,6 +90,60 @@ TEST_CASE("bad definitions are refused and their end is not told") {
   REQUIRE(engine.define("f", echo, nullptr, 1, 0, on_removed) == "");
   REQUIRE(engine.define("f", echo, nullptr, 1, 0, on_removed) == "");
   CHECK(engine.invoke("f", "2") == "2");
+  engine.close();
+  CHECK(removed == 2);
+}
+
+TEST_CASE("a load that ran past its time changes nothing, also later") {
+  Engine engine;
+  std::string large(16u << 20, 'x');  // takes more than a millisecond to pack
+  std::minstd_rand random(1);
+  for (char& byte : large) byte = static_cast<char>(random());
+  hearth_file_t files[2];
+  HEARTH_INIT(&files[0]);
+  HEARTH_INIT(&files[1]);
+  files[0].path = "app.py";
+  files[0].content = bytes(kEcho);
+  files[1].path = "large";
+  files[1].content = bytes(large);
+  hearth_source_t source;
+  HEARTH_INIT(&source);
+  source.files = files;
+  source.file_count = 2;
+  source.name = "late";
+  hearth_error_t* error = hearth_function_load(engine.handle, &source, 1, nullptr);
+  REQUIRE(error != nullptr);
+  CHECK_THAT(hearth_error_message(error), !Catch::Contains("begun"));
+  CHECK(take(error) == "timed_out");
+  // The next load comes behind it on every thread of the store.
+  REQUIRE(engine.load("next", kEcho) == "");
+  CHECK(engine.invoke("late", "1") == "!function_unknown");
+  CHECK(take(hearth_function_load(engine.handle, &source, 0, nullptr)) == "");
+  CHECK(engine.invoke("late", "1") == "1");
+}
+
+TEST_CASE("a definition that came too late is not made, and its context comes back") {
+  static std::atomic<int> removed{0};
+  const auto on_removed = [](void*) { ++removed; };
+  Engine engine(HEARTH_HOST_DRIVEN);
+  const auto define_elsewhere = [&](const char* name) {
+    std::string error;
+    std::thread([&] {
+      hearth_host_function_t function;
+      HEARTH_INIT(&function);
+      function.name = name;
+      function.handler = echo;
+      function.on_removed = on_removed;
+      error = take(hearth_function_define(engine.handle, &function, 1));  // nobody drives
+    }).join();
+    return error;
+  };
+  REQUIRE(define_elsewhere("late") == "timed_out");
+  CHECK(removed == 0);
+  CHECK(take(hearth_engine_step(engine.handle, 0)) == "");
+  CHECK(removed == 1);
+  CHECK(engine.invoke("late", "1") == "!function_unknown");
+  REQUIRE(define_elsewhere("never") == "timed_out");
   engine.close();
   CHECK(removed == 2);
 }

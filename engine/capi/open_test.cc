@@ -54,9 +54,9 @@ TEST_CASE("an engine opens on nothing but defaults") {
 }
 
 TEST_CASE("a configuration comes from a file or a text") {
-  TempFolder folder;
+  TestFolder folder;
   folder.write("hearth.yaml", "pool: {python3: 0, nodejs: 0}\nlimits: {calls: 7}\n");
-  const std::string path = folder.path + "/hearth.yaml";
+  const std::string path = folder.path() + "/hearth.yaml";
   hearth_options_t options;
   HEARTH_INIT(&options);
   options.config_path = path.c_str();
@@ -121,9 +121,9 @@ TEST_CASE("a listener is opened only when it is asked for") {
 }
 
 TEST_CASE("a state folder keeps its functions, and belongs to one engine at a time") {
-  TempFolder folder;
+  TestFolder folder;
   hearth_options_t options = some_options();
-  const std::string state = folder.path + "/state";
+  const std::string state = folder.path() + "/state";
   options.state_dir = state.c_str();
   for (int round = 0; round < 2; ++round) {
     Engine engine;
@@ -138,19 +138,21 @@ TEST_CASE("a state folder keeps its functions, and belongs to one engine at a ti
 }
 
 TEST_CASE("a temporary state folder is private and goes with its engine, also when opening fails") {
-  TempFolder folder;
-  ::setenv("TMPDIR", folder.path.c_str(), 1);
+  TestFolder folder;
+  ::setenv("TMPDIR", folder.path().c_str(), 1);
+  folder.write("hearth-state-killed/temporary", "");
+  folder.write("hearth-state-killed/lock", "1");
   {
     Engine engine;
-    CHECK(entries(folder.path.c_str()) == 3);
-    for (const auto& entry : std::filesystem::directory_iterator(folder.path))
+    CHECK(entries(folder.path().c_str()) == 3);
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
       CHECK(entry.status().permissions() == std::filesystem::perms::owner_all);
   }
-  CHECK(entries(folder.path.c_str()) == 2);
+  CHECK(entries(folder.path().c_str()) == 2);
   hearth_options_t options = some_options();
   options.sandbox = "off";
   CHECK(open_error(options) == "sandbox_unavailable");
-  CHECK(entries(folder.path.c_str()) == 2);
+  CHECK(entries(folder.path().c_str()) == 2);
   ::unsetenv("TMPDIR");
 }
 

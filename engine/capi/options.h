@@ -4,9 +4,9 @@
 
 #include "capi/hub.h"
 #include "capi/log_sinks.h"
-#include "capi/temporary_folder.h"
 #include "engine.h"
 #include "hearth/hearth.h"
+#include "store/temporary_state.h"
 
 namespace hearth::capi {
 
@@ -14,7 +14,7 @@ struct OpenPlan {
   EngineOptions engine;  // without log_sink; state_dir is empty: a temporary one is to be made
   Driver driver = Driver::library;
   HostLog log;
-  std::optional<TemporaryFolder> temporary;
+  std::optional<TemporaryState> temporary;
 };
 
 // `options` may be null. Errors: config_invalid, io_failed, listen_not_allowed.

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 namespace hearth_test {
 
@@ -46,24 +47,6 @@ inline std::string take(hearth_error_t* error) {
   hearth_error_free(error);
   return name;
 }
-
-struct TempFolder {
-  TempFolder() {
-    char name[] = "/tmp/hearth-capi-test-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path = name;
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  void write(const std::string& name, std::string_view content) const {
-    std::ofstream(path + "/" + name) << content;
-  }
-  std::string path;
-};
 
 // An engine with a small pool, closed at the end.
 struct Engine {

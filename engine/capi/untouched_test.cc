@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <clocale>
+#include <map>
 #include <thread>
 
 #include "capi/test_rig.h"
@@ -55,6 +57,38 @@ std::string state_of_the_host() {
   return out;
 }
 
+// SIGKILL, SIGSTOP and the two that the C library keeps for itself can't be blocked.
+constexpr const char* kAllSignals = "fffffffe7ffbfeff";
+
+// Thread -> the signals that it blocks, as the kernel says it.
+std::map<std::string, std::string> blocked_signals() {
+  std::map<std::string, std::string> masks;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream in(task.path() / "status");
+    for (std::string line; std::getline(in, line);) {
+      if (line.starts_with("SigBlk:")) masks[task.path().filename()] = line.substr(8);
+    }
+  }
+  return masks;
+}
+
+// A signal's disposition for one test.
+class Handled {
+ public:
+  Handled(int number, void (*handler)(int)) : number_(number) {
+    struct sigaction action {};
+    action.sa_handler = handler;
+    REQUIRE(::sigaction(number, &action, &before_) == 0);
+  }
+  ~Handled() { ::sigaction(number_, &before_, nullptr); }
+  Handled(const Handled&) = delete;
+  Handled& operator=(const Handled&) = delete;
+
+ private:
+  int number_;
+  struct sigaction before_ {};
+};
+
 void use_an_engine() {
   Engine engine;
   REQUIRE(engine.load("f", kEcho) == "");
@@ -78,7 +112,7 @@ TEST_CASE("nothing of the host is changed, while an engine runs and after it") {
   CHECK(state_of_the_host() == before);
 }
 
-TEST_CASE("the library's descriptors are closed on exec, and its threads take no signals") {
+TEST_CASE("the library's descriptors are closed on exec") {
   Engine engine;
   REQUIRE(engine.load("f", kEcho) == "");
   CHECK(engine.invoke("f", "1") == "1");
@@ -93,16 +127,42 @@ TEST_CASE("the library's descriptors are closed on exec, and its threads take no
                       target.starts_with("anon_inode:[pidfd");
     if (ours && flags >= 0) CHECK((flags & FD_CLOEXEC) != 0);
   }
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream in(task.path() / "status");
-    std::string name;
-    for (std::string line; std::getline(in, line);) {
-      if (line.starts_with("Name:")) name = line.substr(6);
-      if (line.starts_with("SigBlk:") && name.starts_with("hearth") && name != "hearth-capi_test")
-        CHECK_THAT(line,
-                   Catch::EndsWith("fffffffe7ffbfeff") || Catch::EndsWith("fffffffe7ffbfeff"));
+}
+
+TEST_CASE("the library's threads block all signals, and the masks of the host's are as before") {
+  // One more thread of the host, with a mask that no other has.
+  std::atomic<bool> stop{false}, ready{false};
+  std::thread own([&] {
+    sigset_t mask;
+    ::sigemptyset(&mask);
+    ::sigaddset(&mask, SIGUSR2);
+    ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+    ready = true;
+    while (!stop) std::this_thread::sleep_for(1ms);
+  });
+  while (!ready) std::this_thread::yield();
+  const std::map<std::string, std::string> before = blocked_signals();
+  CHECK(before.size() >= 2);
+  {
+    Engine engine;
+    REQUIRE(engine.load("f", kEcho) == "");
+    CHECK(engine.invoke("f", "1") == "1");
+    size_t ours = 0;
+    for (const auto& [thread, blocked] : blocked_signals()) {
+      INFO(thread << " " << blocked);
+      const auto known = before.find(thread);
+      if (known != before.end()) {
+        CHECK(blocked == known->second);
+      } else {
+        ++ours;
+        CHECK(blocked == kAllSignals);
+      }
     }
+    CHECK(ours >= 3);  // the engine's, the store's, the log writer's
   }
+  CHECK(blocked_signals() == before);
+  stop = true;
+  own.join();
 }
 
 TEST_CASE("the host's own children are the host's to wait for") {
@@ -119,13 +179,60 @@ TEST_CASE("the host's own children are the host's to wait for") {
   CHECK(::waitpid(-1, &status, WNOHANG) == -1);
 }
 
-TEST_CASE("a host that ignores the ends of its children, or has a signal handler, is served") {
-  struct sigaction ignore {};
-  struct sigaction before {};
-  ignore.sa_handler = SIG_IGN;
-  REQUIRE(::sigaction(SIGCHLD, &ignore, &before) == 0);
+TEST_CASE("a host that ignores the ends of its children is served") {
+  const Handled ignored(SIGCHLD, SIG_IGN);
   use_an_engine();
-  REQUIRE(::sigaction(SIGCHLD, &before, nullptr) == 0);
+  CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+}
+
+TEST_CASE("a host whose handler collects every child is served, and gets its own") {
+  static std::atomic<pid_t> child{-1};
+  static std::atomic<int> own{0}, others{0};
+  own = others = 0;
+  const Handled handled(SIGCHLD, [](int) {
+    const int kept = errno;
+    for (pid_t pid = 0; (pid = ::waitpid(-1, nullptr, WNOHANG)) > 0;)
+      ++(pid == child ? own : others);
+    errno = kept;
+  });
+  for (int round = 0; round < 3; ++round) {
+    Engine engine;
+    REQUIRE(engine.load("f",
+                        "import os\n"
+                        "def handler(e, c):\n"
+                        "    os._exit(1) if e else None\n") == "");
+    const int after_open = others;
+    CHECK(engine.invoke("f", "1") == "!worker_lost");
+    CHECK(engine.invoke("f", "0") == "null");
+    CHECK(others == after_open);  // ends of workers are none of the host's
+    int go[2];                    // it ends when the handler can know it
+    REQUIRE(::pipe(go) == 0);
+    child = ::fork();
+    if (child == 0) {
+      ::close(go[1]);
+      char byte = 0;
+      ::_exit(static_cast<int>(::read(go[0], &byte, 1)));
+    }
+    ::close(go[0]);
+    ::close(go[1]);
+    while (own != round + 1) std::this_thread::yield();
+    CHECK(engine.invoke("f", "0") == "null");
+    CHECK(engine.close() == "");
+    CHECK(others <= after_open + 1);  // the spawner, if the library was not first
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+  }
+}
+
+TEST_CASE("a host that waits for any child in a thread of its own is served") {
+  std::atomic<bool> stop{false};
+  std::thread reaper([&] {
+    while (!stop) {
+      if (::waitpid(-1, nullptr, 0) < 0) std::this_thread::sleep_for(1ms);
+    }
+  });
+  for (int round = 0; round < 3; ++round) use_an_engine();
+  stop = true;
+  reaper.join();
 }
 
 TEST_CASE("a host with many threads and much memory is served") {

@@ -17,6 +17,9 @@ hearth::Options small() {
   return options;
 }
 
+// An error like any other.
+hearth_error_t* kept_by_nobody() { return hearth_engine_open(nullptr, nullptr); }
+
 }  // namespace
 
 TEST_CASE("a wrapped engine loads, calls, tells and closes") {
@@ -120,4 +123,16 @@ TEST_CASE("a wrapped engine can be driven") {
   const auto refused = hearth::Engine::open(std::move(options));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().name() == "config_invalid");
+  options.sandbox = "nonsense";
+  hearth::Result<hearth::Engine> again = hearth::Engine::open(std::move(options));
+  REQUIRE_FALSE(again);
+  const hearth::Failure kept = std::move(again).error();  // outlives its result
+  again = hearth::Failure(kept_by_nobody());
+  CHECK(kept.name() == "config_invalid");
+  const auto pass_on = []() -> hearth::Status {
+    auto inner = hearth::Engine::open({.config_path = "/nonexistent/hearth.yaml"});
+    if (!inner) return std::move(inner).error();
+    return hearth::Status(std::monostate());
+  };
+  CHECK(pass_on().error().name() == "io_failed");
 }

@@ -33,6 +33,14 @@ constexpr Meaning kMeanings[] = {
     {"seccomp filter", "every system call of the kernel is open to a function"},
     {"resource limits", "a function can take all of the machine's memory and processes"},
     {"code read-only", "a function can change its own code, for the calls that come after"},
+    {"landlock", "files, signals and abstract sockets have one lock less"},
+    {"cgroup: memory",
+     "memory is limited for each process of a function, not for all of them together"},
+    {"cgroup: cpu", "a function can take all CPUs; its quota has no effect"},
+    {"cgroup: processes", "processes are limited by user, not by function"},
+    {"cgroup: io", "the disk I/O of functions has no fair shares"},
+    {"freezer", "what a function leaves running after a call goes on running"},
+    {"not dumpable", "processes of the daemon's user can look into its memory"},
 };
 
 constexpr const char* kAllowDegraded =

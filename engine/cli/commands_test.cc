@@ -6,10 +6,12 @@
 #include "cli/test_daemon.h"
 #include "store/digest.h"
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 using namespace hearth;
 using namespace hearth::cli;
 using Catch::Matchers::Contains;
+using hearth_test::FunctionFolder;
 using nlohmann::json;
 
 namespace {
@@ -67,7 +69,7 @@ constexpr const char* kHello = "/2015-03-31/functions/hello";
 TEST_CASE("deploy creates, then changes nothing, then sends what changed") {
   FakeControl control;
   TestDaemon daemon([&](const TestRequest& request) { return control(request); });
-  TestFolder folder;
+  FunctionFolder folder;
   folder.write("app.py", "def handler(event, context): return event");
   DeployOptions options = to<DeployOptions>(daemon);
   options.folders = {folder.path};
@@ -93,7 +95,7 @@ TEST_CASE(
     "deploy sends only the configuration when only that changed, and code with it when both did") {
   FakeControl control;
   TestDaemon daemon([&](const TestRequest& request) { return control(request); });
-  TestFolder folder;
+  FunctionFolder folder;
   folder.write("app.py", "1");
   DeployOptions options = to<DeployOptions>(daemon);
   options.folders = {folder.path};
@@ -148,7 +150,7 @@ TEST_CASE("a daemon that takes code alone gets the configuration after it") {
       .configuration = {
           {"FunctionName", "hello"}, {"Handler", "old.handler"}, {"CodeSha256", "old"}}};
   TestDaemon daemon([&](const TestRequest& request) { return control(request); });
-  TestFolder folder;
+  FunctionFolder folder;
   folder.write("app.py");
   DeployOptions options = to<DeployOptions>(daemon);
   options.folders = {folder.path};
@@ -163,9 +165,9 @@ TEST_CASE("a daemon that takes code alone gets the configuration after it") {
 TEST_CASE("several folders are all tried and the first failure is the exit code") {
   FakeControl control;
   TestDaemon daemon([&](const TestRequest& request) { return control(request); });
-  TestFolder good;
+  FunctionFolder good;
   good.write("app.py");
-  TestFolder bad;
+  FunctionFolder bad;
   bad.write("readme.txt");
   DeployOptions options = to<DeployOptions>(daemon);
   options.folders = {bad.path, good.path};
@@ -180,7 +182,7 @@ TEST_CASE("a refused deploy says what, why and the status") {
     return request.method == "GET" ? error(404, "ResourceNotFoundException", "no")
                                    : error(400, "InvalidParameterValueException", "memory is odd");
   });
-  TestFolder folder;
+  FunctionFolder folder;
   folder.write("app.py");
   DeployOptions options = to<DeployOptions>(daemon);
   options.folders = {folder.path};
@@ -219,7 +221,7 @@ TEST_CASE("invoke prints the reply byte for byte") {
 
 TEST_CASE("invoke reads the event from a file") {
   TestDaemon daemon([](const TestRequest& request) { return TestResponse{200, request.body, ""}; });
-  TestFolder folder;
+  FunctionFolder folder;
   folder.write("event.json", "[1]");
   InvokeOptions options = to<InvokeOptions>(daemon);
   options.name = "hello";
@@ -454,7 +456,7 @@ TEST_CASE("an answer that is no daemon's is told, not believed") {
   logs.name = "hello";
   TextOutput log;
   CHECK(run_logs(logs, log) == Exit::refused);
-  TestFolder folder;
+  FunctionFolder folder;
   folder.write("app.py");
   DeployOptions deploy = to<DeployOptions>(other);
   deploy.folders = {folder.path};

@@ -8,10 +8,12 @@
 
 #include "cli/test_daemon.h"
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 using namespace hearth;
 using namespace hearth::cli;
 using Catch::Matchers::Contains;
+using hearth_test::FunctionFolder;
 
 namespace {
 
@@ -67,8 +69,8 @@ TEST_CASE("root that was given up can not be had back") {
 
 TEST_CASE("the state folder changes hands, links are not followed") {
   if (::geteuid() != 0) return;
-  TestFolder folder;
-  TestFolder outside;
+  FunctionFolder folder;
+  FunctionFolder outside;
   folder.write("a/b/c");
   outside.write("mine");
   std::filesystem::create_symlink(outside.path, folder.path + "/link");

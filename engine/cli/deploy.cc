@@ -11,6 +11,7 @@
 #include "cli/daemon.h"
 #include "cli/function_json.h"
 #include "config/manifest.h"
+#include "core/pool_key.h"
 #include "package/archive.h"
 #include "store/digest.h"
 
@@ -36,6 +37,7 @@ struct Deployed {
   std::string revision;
   std::string short_revision;
   std::string url;
+  std::string fresh_start;  // why no parked worker fits it, or empty
   milliseconds took{0};
 };
 
@@ -191,6 +193,7 @@ Exit deploy_one(const std::string& folder, Daemon& daemon, Deployed& out, Output
   }
   Failure failure;
   if (!Deployer(daemon, *deployment).run(out, failure)) return report(output, failure);
+  out.fresh_start = fresh_start_reason(deployment->spec);
   out.took = milliseconds(to_ms(clock.now() - start));
   return Exit::ok;
 }
@@ -224,6 +227,10 @@ Exit run_deploy(const DeployOptions& options, Output& output) {
     output.out(fmt::format("{}  {}  revision {}  {}  {:.2f} s\n", done.name, done.action,
                            shown(output, done.short_revision), done.url,
                            static_cast<double>(done.took.count()) / 1'000));
+    if (!done.fresh_start.empty()) {
+      output.out(fmt::format("  cold starts are slower: no parked worker fits it, since {}\n",
+                             done.fresh_start));
+    }
   }
   if (options.json) output.out(dump(all));
   return result;

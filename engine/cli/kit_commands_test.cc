@@ -12,10 +12,12 @@
 #include "config/manifest.h"
 #include "kit/kit.h"
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 using namespace hearth;
 using namespace hearth::cli;
 using Catch::Matchers::Contains;
+using hearth_test::FunctionFolder;
 using nlohmann::json;
 
 namespace {
@@ -157,7 +159,7 @@ TEST_CASE("the sample events agree with themselves") {
 }
 
 TEST_CASE("a value may come from a file") {
-  TestFolder folder;
+  FunctionFolder folder;
   folder.write("order.json", "{\"a\":1}");
   CHECK(event("cloudevent", {{"data", "@" + folder.path + "/order.json"}})["data"] ==
         json{{"a", 1}});
@@ -191,7 +193,7 @@ TEST_CASE("values that can't be are refused with what is allowed") {
 }
 
 TEST_CASE("new makes a folder that can be deployed, of every template") {
-  TestFolder place;
+  FunctionFolder place;
   for (const kit::Template& t : kit::templates()) {
     const std::string folder = fmt::format("{}/in/my_{}", place.root, t.name);
     TextOutput output;
@@ -218,7 +220,7 @@ TEST_CASE("new makes a folder that can be deployed, of every template") {
 }
 
 TEST_CASE("new takes an empty folder, and says what it did for scripts") {
-  TestFolder place;
+  FunctionFolder place;
   TextOutput output;
   REQUIRE(make("http-node", place.path, output, true) == Exit::ok);
   const json made = json::parse(output.out_text);
@@ -229,14 +231,14 @@ TEST_CASE("new takes an empty folder, and says what it did for scripts") {
 }
 
 TEST_CASE("new quotes what a shell would take apart") {
-  TestFolder place;
+  FunctionFolder place;
   TextOutput output;
   REQUIRE(make("event-c", place.root + "/it's here/fn", output) == Exit::ok);
   CHECK_THAT(output.out_text, Contains("make -C '" + place.root + "/it'\\''s here/fn'"));
 }
 
 TEST_CASE("new refuses what it can't do and leaves nothing behind") {
-  TestFolder place;
+  FunctionFolder place;
   place.write("kept", "mine");
   CHECK_THAT(refused_new("http-pyton", place.root + "/x"), Contains("`http-python`"));
   CHECK_THAT(refused_new("http-c", place.path), Contains("none is ever overwritten"));

@@ -6,13 +6,15 @@
 #include "cli/test_daemon.h"
 #include "config/read_file.h"
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 using namespace hearth;
 using namespace hearth::cli;
 using Catch::Matchers::Contains;
+using hearth_test::FunctionFolder;
 
 TEST_CASE("options win over the file, the file over the defaults") {
-  TestFolder folder;
+  FunctionFolder folder;
   folder.write("hearth.yaml",
                "listen: 127.0.0.1:1\nstate_dir: /from/file\nsandbox: {mode: user}\n");
   ServeOptions options;
@@ -61,7 +63,7 @@ TEST_CASE("the default state folder depends on who asks") {
 }
 
 TEST_CASE("the listen file is replaced whole") {
-  TestFolder folder;
+  FunctionFolder folder;
   REQUIRE(write_listen_file(folder.path, "127.0.0.1:1"));
   REQUIRE(write_listen_file(folder.path, "127.0.0.1:22"));
   CHECK(*read_file(listen_file(folder.path), 100, Code::io_failed) == "127.0.0.1:22\n");

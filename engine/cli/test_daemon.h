@@ -8,8 +8,6 @@
 #include <sys/socket.h>
 
 #include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -133,26 +131,6 @@ class TestDaemon {
   mutable std::mutex mutex_;
   std::vector<TestRequest> requests_;
   std::thread thread_;
-};
-
-// A folder that is gone at the end of the test. `path` is the function's folder in it, named
-// "hello".
-struct TestFolder {
-  TestFolder() {
-    char pattern[] = "/tmp/hearth-cli-XXXXXX";
-    REQUIRE(::mkdtemp(pattern) != nullptr);
-    root = pattern;
-    path = root + "/hello";
-    std::filesystem::create_directory(path);
-  }
-  ~TestFolder() { std::filesystem::remove_all(root); }
-  TestFolder(const TestFolder&) = delete;
-  TestFolder& operator=(const TestFolder&) = delete;
-  void write(const std::string& name, std::string_view text = "x") const {
-    std::filesystem::create_directories(std::filesystem::path(path + "/" + name).parent_path());
-    std::ofstream(path + "/" + name) << text;
-  }
-  std::string root, path;
 };
 
 }  // namespace hearth::cli

@@ -42,10 +42,14 @@ void read_workers(YamlFields& limits, Limits& out) {
   limits.whole("workers", out.workers_max, 1, kWorkersCeiling);
   limits.whole("workers_per_function", out.workers_function_default, 1, kWorkersCeiling);
   limits.whole("per_worker", out.per_worker_max, 1, 1'024);
+  limits.whole("pids", out.pids_max, 16, 32'768);
   limits.size("memory_budget", out.memory_budget, 0, gibibytes(16'384));
   limits.size("function_memory", out.function_memory_max, mebibytes(64), gibibytes(1'024));
   limits.duration("init_timeout", out.init_timeout, kTimeFloor, hours(1));
   limits.duration("boot_timeout", out.boot_timeout, kTimeFloor, hours(1));
+  limits.duration("freeze_after", out.freeze_after, milliseconds(0), hours(1));
+  if (out.freeze_after != milliseconds(0) && out.freeze_after < kTimeFloor)
+    limits.report("freeze_after", "write 0 for never, or at least 10ms");
   limits.duration("ping_timeout", out.ping_timeout, kTimeFloor, seconds(60));
   limits.duration("stop_grace", out.stop_grace, milliseconds(0), seconds(60));
   limits.duration("drain_timeout", out.drain_timeout, milliseconds(0), hours(1));
@@ -57,6 +61,7 @@ void read_payloads(YamlFields& limits, Limits& out) {
   limits.size("code_upload", out.code_upload_max, kibibytes(1), gibibytes(1));
   limits.size("code_unpacked", out.code_unpacked_max, kibibytes(1), gibibytes(4));
   limits.whole("code_files", out.code_files_max, 1, 1'000'000);
+  limits.duration("code_unpack_time", out.code_unpack_time, milliseconds(100), hours(1));
   limits.size("code_total", out.code_total_max, mebibytes(1), gibibytes(16'384));
   limits.whole("functions", out.functions_max, 1, 1'000'000);
   limits.size("buffers", out.buffers_max, mebibytes(16), gibibytes(64));
@@ -74,8 +79,17 @@ void read_pool(YamlFields& top, Limits& out) {
   YamlFields pool = top.section("pool");
   pool.whole("python3", out.pool_python, 0, kWorkersCeiling);
   pool.whole("nodejs", out.pool_node, 0, kWorkersCeiling);
+  pool.whole("max_per_key", out.pool_key_max, 0, kWorkersCeiling);
+  pool.whole("memory_share", out.pool_memory_share, 0, 100);
   pool.duration("idle_timeout", out.idle_timeout, seconds(1), hours(24));
   pool.finish();
+}
+
+void read_zygotes(YamlFields& top, Limits& out) {
+  YamlFields zygotes = top.section("zygotes");
+  zygotes.duration("min_init", out.zygote_min_init, milliseconds(1), hours(1));
+  zygotes.duration("idle", out.zygote_idle, seconds(1), hours(24));
+  zygotes.finish();
 }
 
 void read_http(YamlFields& top, HttpConfig& out, Limits& limits) {
@@ -137,6 +151,25 @@ void read_sandbox(YamlFields& top, SandboxConfig& out) {
   sandbox.finish();
 }
 
+void read_network(YamlFields& top, NetworkConfig& out) {
+  YamlFields network = top.section("network");
+  network.boolean("allow_host", out.allow_host);
+  network.list("resolvers", out.resolvers);
+  network.finish();
+}
+
+void read_keep_alive(YamlFields& top, KeepAliveConfig& out) {
+  YamlFields fields = top.section("keep_alive");
+  std::string policy = "fixed";
+  fields.text("policy", policy);
+  if (policy == "histogram") {
+    out.policy = KeepAlivePolicy::histogram;
+  } else if (policy != "fixed") {
+    fields.report("policy", fmt::format("'{}' is not allowed; write fixed or histogram", policy));
+  }
+  fields.finish();
+}
+
 void read_runtime(YamlFields& runtimes, std::string_view name, std::string& path) {
   YamlFields runtime = runtimes.section(name);
   runtime.text("path", path);
@@ -158,14 +191,14 @@ void read_top(YamlFields& top, Config& config) {
   top.text("user", config.user);
   read_http(top, config.http, config.limits);
   read_sandbox(top, config.sandbox);
-  YamlFields network = top.section("network");
-  network.list("resolvers", config.network.resolvers);
-  network.finish();
+  read_network(top, config.network);
+  read_keep_alive(top, config.keep_alive);
   YamlFields runtimes = top.section("runtimes");
   read_runtime(runtimes, "python3", config.runtimes.python3_path);
   read_runtime(runtimes, "nodejs", config.runtimes.nodejs_path);
   runtimes.finish();
   read_pool(top, config.limits);
+  read_zygotes(top, config.limits);
   read_log(top, config);
   read_limits(top, config.limits);
   top.finish();

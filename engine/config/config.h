@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "core/keep_alive.h"
 
 namespace hearth {
 
@@ -34,9 +35,15 @@ struct SandboxConfig {
 };
 
 struct NetworkConfig {
+  bool allow_host = false;  // network.allow_host: functions may ask for `network: host`
   // network.resolvers: name servers for functions with network: egress, as ADDRESS or ADDRESS:PORT,
   // at most 3; empty: those of /etc/resolv.conf.
   std::vector<std::string> resolvers;
+};
+
+// keep_alive.policy: fixed (pool.idle_timeout) or histogram (of each function's idle times).
+struct KeepAliveConfig {
+  KeepAlivePolicy policy = KeepAlivePolicy::fixed;
 };
 
 // runtimes.NAME.path: an absolute path, or empty = /usr/bin, then /usr/local/bin (see runtimes.h).
@@ -52,6 +59,7 @@ struct Config {
   HttpConfig http;
   SandboxConfig sandbox;
   NetworkConfig network;
+  KeepAliveConfig keep_alive;
   RuntimesConfig runtimes;
   LogLevel log_level = LogLevel::info;  // log.level: debug, info, warning or error
   // limits.*, and what belongs to them by meaning: pool.*, http.{connections, head, ..}, log.{rate,

@@ -51,6 +51,7 @@ runtimes:
   python3: {path: /opt/python/bin/python3}
   nodejs: {path: /opt/node/bin/node}
 pool: {python3: 0, nodejs: 5, idle_timeout: 90s}
+zygotes: {min_init: 200ms, idle: 2m}
 log: {level: debug, rate: 2MB, burst: 8MB, line: 32KB, max: 1MB}
 )");
   CHECK(config.state_dir == "/var/lib/hearth");
@@ -72,6 +73,8 @@ log: {level: debug, rate: 2MB, burst: 8MB, line: 32KB, max: 1MB}
   CHECK(config.limits.pool_python == 0);
   CHECK(config.limits.pool_node == 5);
   CHECK(config.limits.idle_timeout == seconds(90));
+  CHECK(config.limits.zygote_min_init == milliseconds(200));
+  CHECK(config.limits.zygote_idle == seconds(120));
   CHECK(config.log_level == LogLevel::debug);
   CHECK(config.limits.log_rate == mebibytes(2));
   CHECK(config.limits.log_burst == mebibytes(8));
@@ -107,6 +110,9 @@ limits:
   functions: 33
   queue_time: 34ms
   code_total: 35MB
+  code_unpack_time: 136ms
+  freeze_after: 36ms
+  pids: 37
 )")
                        .limits;
   CHECK((l.calls_max == 11 && l.queue_default == 12 && l.queue_ceiling == 13 &&
@@ -116,12 +122,14 @@ limits:
   CHECK((l.memory_budget == gibibytes(20) && l.function_memory_max == gibibytes(21)));
   CHECK((l.init_timeout == milliseconds(22) && l.boot_timeout == milliseconds(23) &&
          l.ping_timeout == milliseconds(24)));
+  CHECK((l.freeze_after == milliseconds(36) && l.pids_max == 37));
   CHECK((l.stop_grace == milliseconds(25) && l.drain_timeout == milliseconds(26)));
   CHECK((l.invoke_body_max == kibibytes(27) && l.reply_max == kibibytes(28)));
   CHECK((l.code_upload_max == kibibytes(29) && l.code_unpacked_max == kibibytes(30) &&
          l.code_files_max == 31));
   CHECK((l.buffers_max == mebibytes(32) && l.functions_max == 33 &&
          l.queue_time == milliseconds(34) && l.code_total_max == mebibytes(35)));
+  CHECK(l.code_unpack_time == milliseconds(136));
 }
 
 TEST_CASE("every key that limits h names is known") {
@@ -130,7 +138,7 @@ TEST_CASE("every key that limits h names is known") {
   const auto text = read_file(header, 1u << 20, Code::io_failed);
   REQUIRE(text);
   int keys = 0;
-  for (const std::string_view section : {"limits.", "http.", "log.", "pool."}) {
+  for (const std::string_view section : {"limits.", "http.", "log.", "pool.", "zygotes."}) {
     const std::string mark = "// " + std::string(section);
     for (size_t at = text->find(mark); at != std::string::npos; at = text->find(mark, at + 1)) {
       const size_t start = at + mark.size();
@@ -144,6 +152,24 @@ TEST_CASE("every key that limits h names is known") {
     }
   }
   CHECK(keys > 30);
+}
+
+TEST_CASE("what the pools may grow to and the host's network are keys of hearth yaml") {
+  const auto config = parse_config(
+      "pool: {max_per_key: 5, memory_share: 30}\nnetwork: {allow_host: true}\n", "hearth.yaml");
+  REQUIRE(config);
+  CHECK(config->limits.pool_key_max == 5);
+  CHECK(config->limits.pool_memory_share == 30);
+  CHECK(config->network.allow_host);
+  CHECK_FALSE(Config{}.network.allow_host);
+  CHECK(Config{}.keep_alive.policy == KeepAlivePolicy::fixed);
+  CHECK(parse_config("keep_alive: {policy: histogram}", "hearth.yaml")->keep_alive.policy ==
+        KeepAlivePolicy::histogram);
+  CHECK_THAT(problem_of("keep_alive: {policy: lru}"), Contains("fixed or histogram"));
+  CHECK_THAT(problem_of("pool: {memory_share: 101}"), Contains("pool.memory_share"));
+  CHECK_THAT(problem_of("limits: {freeze_after: 1ms}"), Contains("at least 10ms"));
+  CHECK(parse_config("limits: {freeze_after: 0}", "hearth.yaml")->limits.freeze_after ==
+        milliseconds(0));
 }
 
 TEST_CASE("an unknown key is named with its line and the nearest known one") {

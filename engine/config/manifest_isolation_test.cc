@@ -30,7 +30,7 @@ TEST_CASE("every isolation key reaches its field") {
 cpu: 0.5
 network: none
 sandbox: strict
-leftovers: recycle
+leftovers: freeze
 recycle: {max_calls: 100, max_age: 90m, max_rss: 200MB}
 zygote: off
 tmp: 16
@@ -38,7 +38,7 @@ tmp: 16
   CHECK(spec.cpu_millis == 500);
   CHECK(spec.network == Network::none);
   CHECK(spec.least_sandbox == SandboxLeast::strict);
-  CHECK(spec.leftovers == Leftovers::recycle);
+  CHECK(spec.leftovers == Leftovers::freeze);
   CHECK(spec.recycle == Recycle{100, std::chrono::minutes(90), mebibytes(200)});
   CHECK(spec.zygote == Zygote::off);
   CHECK(spec.tmp_bytes == mebibytes(16));
@@ -61,6 +61,7 @@ TEST_CASE("a name that no key knows comes with those that it knows") {
   CHECK_THAT(problem_of("sandbox: off"), Contains("degraded, user or strict"));
   CHECK_THAT(problem_of("name: f\nleftovers: ignore"),
              Contains("function.yaml:2: leftovers") && Contains("freeze, kill or recycle"));
+  CHECK_THAT(problem_of("leftovers: kill"), Contains("leftovers 'kill' is not available"));
   CHECK_THAT(problem_of("zygote: on"), Contains("auto or off"));
 }
 

@@ -10,28 +10,13 @@
 #include <fstream>
 
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 using namespace hearth;
 using Catch::Matchers::Contains;
+using hearth_test::FunctionFolder;
 
 namespace {
-
-// A folder that is gone at the end of the test.
-struct Folder {
-  Folder() {
-    char pattern[] = "/tmp/hearth-manifest-XXXXXX";
-    REQUIRE(::mkdtemp(pattern) != nullptr);
-    root = pattern;
-    path = root + "/hello";
-    std::filesystem::create_directory(path);
-  }
-  ~Folder() { std::filesystem::remove_all(root); }
-  void write(const std::string& name, std::string_view text = "") const {
-    std::filesystem::create_directories(std::filesystem::path(path + "/" + name).parent_path());
-    std::ofstream(path + "/" + name) << text;
-  }
-  std::string root, path;
-};
 
 std::string problem_of(std::string_view text) {
   const auto manifest = parse_manifest(text, "function.yaml");
@@ -46,13 +31,13 @@ FunctionSpec spec_of(std::string_view text) {
   return manifest->spec;
 }
 
-FunctionSpec load(const Folder& folder) {
+FunctionSpec load(const FunctionFolder& folder) {
   auto spec = load_function(folder.path);
   if (!spec) FAIL(spec.error().detail);
   return *std::move(spec);
 }
 
-std::string folder_problem(const Folder& folder) {
+std::string folder_problem(const FunctionFolder& folder) {
   const auto spec = load_function(folder.path);
   REQUIRE_FALSE(spec);
   CHECK(spec.error().code == Code::manifest_invalid);
@@ -136,7 +121,7 @@ TEST_CASE("without function yaml the files tell name, runtime and handler") {
                      {"index.js", Runtime::nodejs, "index.handler"}};
   for (const auto& c : cases) {
     INFO(c.file);
-    Folder folder;
+    FunctionFolder folder;
     folder.write(c.file);
     const FunctionSpec spec = load(folder);
     CHECK(spec.name == "hello");
@@ -148,7 +133,7 @@ TEST_CASE("without function yaml the files tell name, runtime and handler") {
 }
 
 TEST_CASE("the main of package json is a candidate, and may be the same file as another") {
-  Folder folder;
+  FunctionFolder folder;
   folder.write("src/server.js");
   folder.write("package.json", R"({"main": "./src/server.js"})");
   CHECK(load(folder).handler == "src/server.handler");
@@ -171,19 +156,19 @@ TEST_CASE("the main of package json is a candidate, and may be the same file as 
 }
 
 TEST_CASE("two candidates are an error that names both") {
-  Folder folder;
+  FunctionFolder folder;
   folder.write("app.py");
   folder.write("index.mjs");
   CHECK_THAT(folder_problem(folder),
              Contains("app.py") && Contains("index.mjs") && Contains("function.yaml"));
-  Folder python;
+  FunctionFolder python;
   python.write("app.py");
   python.write("lambda_function.py");
   CHECK_THAT(folder_problem(python), Contains("app.py") && Contains("lambda_function.py"));
 }
 
 TEST_CASE("no candidate is an error that says what was looked for") {
-  Folder folder;
+  FunctionFolder folder;
   folder.write("main.py");
   CHECK_THAT(folder_problem(folder), Contains("app.py") && Contains("lambda_function.py") &&
                                          Contains("index.mjs") && Contains("package.json"));
@@ -192,7 +177,7 @@ TEST_CASE("no candidate is an error that says what was looked for") {
 }
 
 TEST_CASE("what function yaml leaves out is filled from the files") {
-  Folder folder;
+  FunctionFolder folder;
   folder.write("app.py");
   folder.write("index.js");
   folder.write("function.yaml", "runtime: nodejs");
@@ -207,7 +192,7 @@ TEST_CASE("what function yaml leaves out is filled from the files") {
 }
 
 TEST_CASE("a native function names an executable") {
-  Folder folder;
+  FunctionFolder folder;
   folder.write("function.yaml", "runtime: native");
   CHECK_THAT(folder_problem(folder), Contains("handler is missing"));
   folder.write("function.yaml", "runtime: native\nhandler: bin/hello");
@@ -219,7 +204,7 @@ TEST_CASE("a native function names an executable") {
 }
 
 TEST_CASE("names and handlers that no server takes are refused with the folder") {
-  Folder folder;
+  FunctionFolder folder;
   folder.write("app.py");
   std::filesystem::create_directory(folder.path + "/my function");
   std::ofstream(folder.path + "/my function/app.py") << "";

@@ -54,6 +54,9 @@ FunctionId Dispatcher::upsert(const FunctionSpecPtr& spec) {
   function.id = id;
   function.name = spec->name;
   function.pool = &pool_;
+  if (pool_.keep_alive() == KeepAlivePolicy::histogram && !function.idle_times &&
+      spec->runtime != Runtime::host)
+    function.idle_times = std::make_unique<IdleHistogram>();
   if (function.spec != nullptr && function.spec->revision == spec->revision) return id;
   function.spec = spec;
   function.queue_max =
@@ -78,6 +81,7 @@ bool Dispatcher::remove(std::string_view name) {
   Function& function = *functions_.find(id);
   function.removed = true;
   function.scale_timer.disarm();
+  function.prewarm_timer.disarm();
   while (Call* call = function.queue.front())
     finish_error(*call, Code::function_unknown, "the function was deleted while the call waited");
   pool_.retire_others(function, nullptr);
@@ -185,6 +189,7 @@ Result<InvocationId> Dispatcher::submit(CallRequest&& request) {
                  "the caller's deadline had passed before the call came");
     return id;
   }
+  if (function->idle_times) pool_.note_arrival(*function);
   Worker* worker = function->queue.empty() ? pick_worker(*function, call.submitted) : nullptr;
   if (worker != nullptr) {
     send(*worker, call, call.submitted);
@@ -202,7 +207,8 @@ Worker* Dispatcher::pick_worker(Function& function, MonotonicTime now) {
   if (per_worker == 1 && ahead == 0) return nullptr;
   Worker* best = nullptr;
   for (Worker* w = function.workers.front(); w != nullptr; w = function.workers.next(*w)) {
-    if (w->state != Worker::State::ready || !w->counted || w->calls.size() >= per_worker + ahead)
+    if (w->state != Worker::State::ready || !w->counted || w->calls.size() >= per_worker + ahead ||
+        w->left == 0)
       continue;
     if (w->calls.size() >= per_worker && pool_.stalled(*w, now)) continue;
     if (best == nullptr || w->calls.size() < best->calls.size()) best = w;
@@ -211,6 +217,8 @@ Worker* Dispatcher::pick_worker(Function& function, MonotonicTime now) {
 }
 
 void Dispatcher::send(Worker& worker, Call& call, MonotonicTime now) {
+  if (worker.frozen) pool_.thaw(worker);
+  --worker.left;
   call.stage = Call::Stage::sent;
   call.worker = &worker;
   call.sent_at = now;
@@ -267,7 +275,8 @@ Worker* Dispatcher::free_worker(Function& function, const Worker* but) {
   const uint32_t per_worker = function.spec->concurrency.per_worker;
   if (per_worker == 1) return nullptr;
   for (Worker* w = function.workers.front(); w != nullptr; w = function.workers.next(*w)) {
-    if (w != but && w->state == Worker::State::ready && w->counted && w->calls.size() < per_worker)
+    if (w != but && w->state == Worker::State::ready && w->counted && w->left != 0 &&
+        w->calls.size() < per_worker)
       return w;
   }
   return nullptr;
@@ -279,7 +288,8 @@ void Dispatcher::feed(Worker& worker) {
   if (function.queue.empty()) return;
   const MonotonicTime now = clock_.now();
   const uint32_t room = pool_.capacity(worker, now);
-  while (worker.state == Worker::State::ready && worker.counted && worker.calls.size() < room) {
+  while (worker.state == Worker::State::ready && worker.counted && worker.left != 0 &&
+         worker.calls.size() < room) {
     Call* call = function.queue.front();
     if (call == nullptr) return;
     if (call->limit != Deadline{} && call->limit <= now) {
@@ -395,7 +405,11 @@ void Dispatcher::finish(Call& call, Outcome::Kind kind, Code code, std::string_v
   outcome.request_id = call.request_id;
   if (Worker* worker = call.worker) {
     outcome.cold = !worker->used;
-    outcome.init_us = outcome.cold ? worker->init_us : 0;
+    if (outcome.cold) {
+      outcome.init_us = worker->init_us;
+      outcome.waited =
+          cold_phases(to_us(call.sent_at - call.submitted), worker->start_times, worker->init_us);
+    }
     worker->used = true;
     if (kind == Outcome::Kind::platform_error) {
       outcome.exec_us = static_cast<uint32_t>(
@@ -554,6 +568,7 @@ void Dispatcher::close() {
   closed_ = draining_ = true;
   functions_.each([&](FunctionId, Function& function) {
     function.scale_timer.disarm();
+    function.prewarm_timer.disarm();
     while (Call* call = function.queue.front())
       finish_error(*call, Code::shutting_down, "the engine shut down before a worker was free");
   });

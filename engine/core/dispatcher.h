@@ -23,6 +23,7 @@ struct DispatcherStats {  // only grow, but for in_flight
   uint64_t refused = 0;
   uint64_t dropped_replies = 0;
   uint64_t requeued = 0;
+  uint64_t replies_too_large = 0;  // limits.reply passed
   uint32_t in_flight = 0;
 };
 
@@ -62,6 +63,8 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   void on_reply_part(WorkerId worker, InvocationId call, std::string_view part) override;
   bool on_handback(WorkerId worker, InvocationId call) override;
   void on_pong(WorkerId worker, uint16_t sequence) override;
+  void on_zygote_ready(WorkerId worker, uint32_t init_us) override;
+  void on_zygote_refused(WorkerId worker, std::string_view why) override;
   void on_violation(WorkerId worker, std::string_view what) override;
   void on_worker_exit(WorkerId worker, const WorkerExit& exit) override;
   void deliver() override;
@@ -74,6 +77,7 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
 
   const DispatcherStats& stats() const { return stats_; }
   WorkerPool& pool() { return pool_; }
+  const ColdStats& cold() const { return cold_; }
   // `visit` is called for every function, in no order.
   void each_function(const std::function<void(const Function&)>& visit) const;
   // Asserts every invariant of the design note. For the simulator and tests: it walks everything.
@@ -141,6 +145,7 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   std::vector<Ended> ended_;
   std::vector<Ended> delivering_;
   DispatcherStats stats_;
+  ColdStats cold_;
   uint64_t next_order_ = 1;
   bool draining_ = false;
   bool closed_ = false;

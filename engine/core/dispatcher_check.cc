@@ -47,13 +47,25 @@ void Dispatcher::check_invariants() {
 
 void WorkerPool::check_invariants() {
   uint64_t charged = 0;
+  uint32_t frozen = 0;
   workers_.each([&](WorkerId id, Worker& worker) {
     HEARTH_ASSERT(worker.id == id);
     charged += worker.charge;
     const bool parked = static_cast<ListLink<InParked>&>(worker).linked();
     const bool idle = static_cast<ListLink<InIdle>&>(worker).linked();
     HEARTH_ASSERT(parked == (worker.state == Worker::State::parked));
+    if (worker.frozen) {
+      ++frozen;
+      HEARTH_ASSERT(worker.state == Worker::State::ready && worker.calls.empty());
+    }
+    if (parked) HEARTH_ASSERT(PoolKey::at(worker.pool_key).runtime == worker.runtime);
+    if (idle) HEARTH_ASSERT(worker.left != 0);
     if (idle) HEARTH_ASSERT(worker.state == Worker::State::ready && worker.calls.empty());
+    if (worker.mould) {
+      HEARTH_ASSERT(worker.calls.empty() && worker.function == nullptr);
+      if (worker.mould_of != nullptr) HEARTH_ASSERT(worker.mould_of->zygote.worker() == id);
+      HEARTH_ASSERT(worker.state != Worker::State::mould || worker.mould_of != nullptr);
+    }
     if (worker.state == Worker::State::ready && worker.counted && worker.calls.empty())
       HEARTH_ASSERT(idle);
     if (worker.state != Worker::State::parked)
@@ -69,6 +81,7 @@ void WorkerPool::check_invariants() {
     HEARTH_ASSERT(expired == worker.expired);
     HEARTH_ASSERT(recalled == worker.recalls);
   });
+  HEARTH_ASSERT(frozen == stats_.frozen);
   HEARTH_ASSERT(charged == stats_.memory_charged);
   HEARTH_ASSERT(charged <= budget_);
 }

@@ -84,6 +84,7 @@ TEST_CASE(
   CHECK(rig.core.on_reply_too_large(w, c));
   rig.settle();
   CHECK(rig.end(c).code == Code::reply_too_large);
+  CHECK(rig.core.stats().replies_too_large == 1);
   CHECK(rig.reply(w, c));
   const InvocationId next = rig.call(f);
   CHECK(rig.worker_of(next) == w);

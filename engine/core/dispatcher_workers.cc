@@ -14,10 +14,8 @@ namespace {
 
 constexpr uint8_t kReturnsMax = 3;  // workers that may hand a call back unasked before it ends
 
-// Why a worker process ended, in the words that Lambda's users know.
-std::string describe(const WorkerExit& exit) {
-  if (!exit.detail.empty()) return exit.detail;
-  if (exit.lost) return "the spawner ended, and its workers with it";
+// In the words that Lambda's users know.
+std::string how_it_ended(const WorkerExit& exit) {
   if (!WIFSIGNALED(exit.wait_status)) {
     return fmt::format("Runtime exited with error: exit status {}", WEXITSTATUS(exit.wait_status));
   }
@@ -25,6 +23,16 @@ std::string describe(const WorkerExit& exit) {
   std::string words = text != nullptr ? text : fmt::format("{}", WTERMSIG(exit.wait_status));
   words.front() = static_cast<char>(std::tolower(static_cast<unsigned char>(words.front())));
   return fmt::format("Runtime exited with error: signal: {}", words);
+}
+
+std::string describe(const WorkerExit& exit) {
+  if (!exit.detail.empty()) return exit.detail;
+  if (exit.lost) return "the spawner ended, and its workers with it";
+  std::string words = how_it_ended(exit);
+  if (exit.out_of_memory_child)
+    words += " (memory had run out: another process of its sandbox was killed)";
+  if (exit.pids_hit) words += " (its limit of processes had refused a fork)";
+  return words;
 }
 
 // What ended the worker's calls: the first cause wins.
@@ -61,6 +69,14 @@ void Dispatcher::on_worker_init_failed(WorkerId id, std::string_view error_json)
 
 void Dispatcher::on_pong(WorkerId id, uint16_t sequence) {
   if (Worker* worker = pool_.find(id)) pool_.on_pong(*worker, sequence);
+}
+
+void Dispatcher::on_zygote_ready(WorkerId id, uint32_t init_us) {
+  if (Worker* worker = pool_.find(id)) pool_.on_zygote_ready(*worker, init_us);
+}
+
+void Dispatcher::on_zygote_refused(WorkerId id, std::string_view) {
+  if (Worker* worker = pool_.find(id)) pool_.on_zygote_refused(*worker);
 }
 
 void Dispatcher::on_violation(WorkerId id, std::string_view what) {
@@ -101,7 +117,9 @@ bool Dispatcher::on_reply(WorkerId id, InvocationId call_id, const WorkerReply& 
   } else {
     finish(*call, reply.is_error ? Outcome::Kind::function_error : Outcome::Kind::reply,
            Code::function_failed, reply.payload, {});
-    ended_.back().outcome.exec_us = reply.exec_us;
+    Outcome& outcome = ended_.back().outcome;
+    outcome.exec_us = reply.exec_us;
+    if (outcome.cold) cold_.record(worker.runtime, outcome.waited, reply.exec_us);
     if (worker.spec == function.spec) function.estimate.record(reply.exec_us);
     function.stats.exec.record(reply.exec_us);
   }
@@ -126,6 +144,7 @@ void Dispatcher::leave(Worker& worker) {
 bool Dispatcher::on_reply_too_large(WorkerId id, InvocationId call_id) {
   Call* call = find_sent(id, call_id);
   if (call == nullptr) return false;
+  ++stats_.replies_too_large;
   if (!call->finished)
     finish_error(
         *call, Code::reply_too_large,
@@ -137,6 +156,7 @@ bool Dispatcher::on_handback(WorkerId id, InvocationId call_id) {
   Call* call = find_sent(id, call_id);
   if (call == nullptr) return false;
   Worker& worker = *call->worker;
+  ++worker.left;  // it has not started it
   // Unasked: the worker is about to end, and gets nothing more.
   if (!call->recalled) {
     ++call->returns;
@@ -186,6 +206,12 @@ void Dispatcher::on_worker_exit(WorkerId id, const WorkerExit& exit) {
 // ---- what the pool says
 
 void Dispatcher::on_worker_has_room(Worker& worker) {
+  if (worker.left == 0 && worker.calls.size() < worker.spec->concurrency.per_worker) {
+    // What it has may go on; in the states in which it leaves anyway this does nothing.
+    pool_.recycle(worker, RecycleReason::calls);
+    pool_.settle(worker);
+    return;
+  }
   if (worker.state == Worker::State::ready && worker.counted) feed(worker);
   pool_.settle(worker);
   if (worker.calls.empty() && worker.state == Worker::State::ready) steal_for(worker);

@@ -32,13 +32,6 @@ struct Concurrency {
   friend bool operator==(const Concurrency&, const Concurrency&) = default;
 };
 
-// V8 fixes its heap's size when it starts. Generic Node workers are parked for this much memory; a
-// function with another size starts a fresh worker.
-inline constexpr uint64_t kParkedNodeMemory = 128u << 20;
-inline constexpr bool fits_parked(Runtime runtime, uint64_t memory_bytes) {
-  return runtime != Runtime::nodejs || memory_bytes == kParkedNodeMemory;
-}
-
 struct FunctionSpec : Isolation {
   std::string name;
   Runtime runtime = Runtime::python3;
@@ -58,11 +51,6 @@ struct FunctionSpec : Isolation {
 
   friend bool operator==(const FunctionSpec&, const FunctionSpec&) = default;
 };
-
-// The network of a sandbox is fixed when it is made; parked ones have none.
-inline bool fits_parked(const FunctionSpec& spec) {
-  return spec.network == Network::none && fits_parked(spec.runtime, spec.memory_bytes);
-}
 
 using FunctionSpecPtr = std::shared_ptr<const FunctionSpec>;
 

@@ -43,6 +43,9 @@ TEST_CASE("ranges of isolation are refused from both sides of their edges") {
   i.tmp_bytes = kTmpMost;
   CHECK(wrong(i).empty());
   i = {};
+  i.leftovers = Leftovers::kill;
+  CHECK_THAT(wrong(i), Contains("leftovers 'kill' is not available"));
+  i = {};
   i.recycle.max_age = milliseconds(999);
   CHECK_THAT(wrong(i), Contains("recycle.max_age"));
   i.recycle = {.max_rss = kRecycleRssLeast - 1};

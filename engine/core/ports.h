@@ -5,12 +5,14 @@
 #include <string>
 #include <string_view>
 
+#include "base/assert.h"
 #include "base/buffer_pool.h"
 #include "base/callback.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/request_id.h"
 #include "base/result.h"
+#include "core/cold_start.h"
 #include "core/function_spec.h"
 
 namespace hearth {
@@ -37,6 +39,7 @@ struct Outcome {
                               // worker_lost always
   bool cold = false;          // the call waited for a worker's init
   uint32_t init_us = 0;       // of that init
+  ColdPhases waited;          // of a cold call: what it waited for
   uint32_t exec_us = 0;       // handler time as the worker reports it
   uint64_t memory_max_bytes = 0;  // the worker's peak, when known
   RequestId request_id;
@@ -82,8 +85,10 @@ struct WorkerExit {
   int wait_status = 0;  // as waitpid gives it; meaningless when `lost`
   bool killed_by_engine = false;
   bool out_of_memory = false;
-  bool lost = false;          // the spawner died with it
-  bool start_failed = false;  // it never came to life; `detail` says why
+  bool out_of_memory_child = false;  // another process of its sandbox was killed for memory
+  bool pids_hit = false;             // its limit of processes refused a fork
+  bool lost = false;                 // the spawner died with it
+  bool start_failed = false;         // it never came to life; `detail` says why
   std::string detail;
 };
 
@@ -98,15 +103,22 @@ struct CallFrame {
   bool http_event = false;
 };
 
+// What is fixed when a worker process starts.
+struct WorkerShape {
+  Runtime runtime = Runtime::python3;
+  uint64_t memory_bytes = 0;  // 0: the ceiling; its own limit comes with bind()
+  Network network = Network::none;
+  uint64_t tmp_bytes = Isolation{}.tmp_bytes;
+};
+
 // What the core asks of the processes. Implemented by worker/ over sockets, and by the simulator.
 // None of these fails: what goes wrong comes back later as on_worker_exit.
 class WorkerLink {
  public:
   virtual ~WorkerLink() = default;
-  // Starts a parked generic worker (python3, nodejs), or a native one when `spec` is given.
-  // on_worker_parked or on_worker_exit follows.
-  virtual void start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) = 0;
-  // `spec` of start() is that of the function which waits for the worker; nullptr = none does.
+  // Starts a worker of this shape; `spec` is that of the function which waits for it, nullptr =
+  // none does: it is to be parked. on_worker_parked or on_worker_exit follows.
+  virtual void start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) = 0;
   // Gives a parked worker its function: mounts the code, sends INIT. on_worker_ready,
   // on_worker_init_failed or on_worker_exit follows.
   virtual void bind(WorkerId worker, const FunctionSpecPtr& spec) = 0;
@@ -115,9 +127,22 @@ class WorkerLink {
   virtual void cancel(WorkerId worker, InvocationId call) = 0;
   virtual void recall(WorkerId worker, InvocationId call) = 0;
   virtual void ping(WorkerId worker, uint16_t sequence) = 0;
+  // Workers that are forked from an initialised one (engine/design/0011-zygotes.md). Only where
+  // has_zygotes().
+  virtual bool has_zygotes() const { return false; }
+  // As start(), for a worker of `spec` that is to become a zygote: its bind() is followed by
+  // on_zygote_ready or on_zygote_refused in place of on_worker_ready. It gets no calls.
+  virtual void start_zygote(WorkerId, const FunctionSpecPtr&) { HEARTH_ASSERT(false); }
+  // Makes `worker` of a zygote that is ready. No on_worker_parked and no bind(): on_worker_ready,
+  // on_worker_init_failed or on_worker_exit follows.
+  virtual void fork(WorkerId, WorkerId, const FunctionSpecPtr&) { HEARTH_ASSERT(false); }
   // No further calls: STOP, then a kill after limits.stop_grace.
   virtual void stop(WorkerId worker) = 0;
   virtual void kill(WorkerId worker) = 0;
+  // Every process of the worker stands still, from soon after freeze() to soon after thaw(). Only a
+  // worker without calls is frozen, and nothing else is asked of a frozen one.
+  virtual void freeze(WorkerId worker) = 0;
+  virtual void thaw(WorkerId worker) = 0;
   // The last bytes (at most 4 KiB) that a worker wrote to its log for `call`; empty id = whatever
   // it wrote last. Valid until the next event.
   virtual std::string_view log_tail(WorkerId worker, InvocationId call) = 0;
@@ -125,6 +150,10 @@ class WorkerLink {
   virtual bool any_byte_sent(WorkerId worker, InvocationId call) const = 0;
   // The worker's peak memory in bytes; 0 when it can't be known.
   virtual uint64_t memory_peak(WorkerId worker) const = 0;
+  // What it holds now, in bytes; 0 when it can't be known.
+  virtual uint64_t memory_now(WorkerId worker) const = 0;
+  // Asked in on_worker_ready.
+  virtual StartTimes start_times(WorkerId worker) const = 0;
 };
 
 // What the processes tell the core. Implemented by the dispatcher.
@@ -153,6 +182,9 @@ class WorkerEvents {
   virtual bool takes_parts(WorkerId worker, InvocationId call) const = 0;
   virtual void on_reply_part(WorkerId worker, InvocationId call, std::string_view part) = 0;
   virtual bool on_handback(WorkerId worker, InvocationId call) = 0;
+  virtual void on_zygote_ready(WorkerId, uint32_t) {}
+  // What the function's code left behind must not be copied; `why` names it. The process ends.
+  virtual void on_zygote_refused(WorkerId, std::string_view) {}
   virtual void on_pong(WorkerId worker, uint16_t sequence) = 0;
   // The worker broke the protocol; `what` names how. The core kills it.
   virtual void on_violation(WorkerId worker, std::string_view what) = 0;

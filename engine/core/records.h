@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/histogram.h"
@@ -10,7 +11,9 @@
 #include "base/timer_wheel.h"
 #include "core/estimate.h"
 #include "core/function_spec.h"
+#include "core/keep_alive.h"
 #include "core/ports.h"
+#include "core/zygote.h"
 
 namespace hearth {
 
@@ -61,12 +64,14 @@ struct Worker : ListLink<InMembers>, ListLink<InIdle>, ListLink<InParked> {
     parked,    // generic, without function
     loading,   // bind() was asked for; no READY yet
     ready,     // takes calls
+    mould,     // a zygote that can be forked
     retiring,  // takes no new calls; leaves when those that it has are over
     leaving    // stop() or kill() was asked for; waits for its exit
   };
   WorkerId id;
   State state = State::booting;
   Runtime runtime = Runtime::python3;
+  size_t pool_key = 0;                  // of a generic worker: PoolKey::index()
   Function* function = nullptr;         // null while generic
   FunctionSpecPtr spec;                 // the revision that it runs
   IntrusiveList<Call, InFlight> calls;  // in the order in which they were sent
@@ -77,10 +82,17 @@ struct Worker : ListLink<InMembers>, ListLink<InIdle>, ListLink<InParked> {
   bool ping_pending = false;
   bool killed = false;
   bool counted = false;               // in function->live
+  bool frozen = false;                // ready, without calls, and standing still
+  bool mould = false;                 // is to be a zygote, or is one: gets no calls
+  Function* mould_of = nullptr;       // of a zygote that its function still wants
+  WorkerId forked_from;               // the zygote
   bool stall_watch = false;           // `timer` watches for a head that holds up others
   Code end_code = Code::worker_lost;  // what its calls end with when it is killed by us
   std::string end_detail;
+  uint64_t left = UINT64_MAX;  // calls that it may still be sent (recycle.max_calls)
   uint32_t init_us = 0;
+  StartTimes start_times;
+  MonotonicTime ready_at;    // recycle.max_age counts from here
   uint64_t charge = 0;       // bytes of the memory budget
   MonotonicTime since;       // of the state
   MonotonicTime head_since;  // when the oldest call in `calls` became the oldest
@@ -135,8 +147,16 @@ struct Function {
   bool scaling =
       false;  // `scale_timer` looks at the queue soon; else it waits to restore workers_min
   FunctionStats stats;
+  // With keep_alive.policy: histogram only.
+  std::unique_ptr<IdleHistogram> idle_times;
+  MonotonicTime idle_since{};  // the end of the last call, while none runs or waits
+  Timer prewarm_timer;
+  ZygotePlan zygote;
+  Timer zygote_timer;
   WorkerPool* pool = nullptr;
+  void on_prewarm_timer();
   void on_scale_timer();
+  void on_zygote_timer();
 };
 
 }  // namespace hearth

@@ -17,7 +17,20 @@
 namespace hearth {
 
 struct Ask {
-  enum class What : uint8_t { start, bind, send, cancel, recall, ping, stop, kill };
+  enum class What : uint8_t {
+    start,
+    bind,
+    send,
+    cancel,
+    recall,
+    ping,
+    stop,
+    kill,
+    freeze,
+    thaw,
+    zygote,
+    fork
+  };
   What what;
   WorkerId worker;
   InvocationId call{};
@@ -26,12 +39,14 @@ struct Ask {
   Deadline deadline{};
   std::string payload{};
   std::string extension{};
+  WorkerShape shape{};
+  WorkerId zygote{};
 };
 
 class FakeLink final : public WorkerLink {
  public:
-  void start(WorkerId w, Runtime, const FunctionSpecPtr& spec) override {
-    asks.push_back({.what = Ask::What::start, .worker = w, .spec = spec});
+  void start(WorkerId w, const WorkerShape& shape, const FunctionSpecPtr& spec) override {
+    asks.push_back({.what = Ask::What::start, .worker = w, .spec = spec, .shape = shape});
   }
   void bind(WorkerId w, const FunctionSpecPtr& spec) override {
     asks.push_back({.what = Ask::What::bind, .worker = w, .spec = spec});
@@ -53,17 +68,35 @@ class FakeLink final : public WorkerLink {
   void ping(WorkerId w, uint16_t sequence) override {
     asks.push_back({.what = Ask::What::ping, .worker = w, .sequence = sequence});
   }
+  bool has_zygotes() const override { return zygotes; }
+  void start_zygote(WorkerId w, const FunctionSpecPtr& spec) override {
+    asks.push_back({.what = Ask::What::zygote, .worker = w, .spec = spec});
+  }
+  void fork(WorkerId w, WorkerId zygote, const FunctionSpecPtr& spec) override {
+    asks.push_back({.what = Ask::What::fork, .worker = w, .spec = spec, .zygote = zygote});
+  }
   void stop(WorkerId w) override { asks.push_back({.what = Ask::What::stop, .worker = w}); }
   void kill(WorkerId w) override { asks.push_back({.what = Ask::What::kill, .worker = w}); }
+  void freeze(WorkerId w) override { asks.push_back({.what = Ask::What::freeze, .worker = w}); }
+  void thaw(WorkerId w) override { asks.push_back({.what = Ask::What::thaw, .worker = w}); }
   std::string_view log_tail(WorkerId, InvocationId) override { return tail; }
   bool any_byte_sent(WorkerId, InvocationId call) const override {
     return std::find(unsent.begin(), unsent.end(), call) == unsent.end();
   }
   uint64_t memory_peak(WorkerId) const override { return 4'711; }
+  uint64_t memory_now(WorkerId) const override {
+    ++figures;
+    return rss;
+  }
+  StartTimes start_times(WorkerId) const override { return times; }
 
   std::vector<Ask> asks;
   std::vector<InvocationId> unsent;  // calls of which the socket has taken nothing
   std::string tail = "last words";
+  uint64_t rss = mebibytes(20);
+  mutable uint32_t figures = 0;  // memory figures that were asked for
+  StartTimes times{.sandbox_us = 1'000, .runtime_us = 2'000};
+  bool zygotes = false;
 };
 
 // What `done` was told, copied.
@@ -78,6 +111,7 @@ struct End {
   uint32_t init_us;
   uint32_t exec_us;
   std::string revision;
+  ColdPhases waited{};
 };
 
 inline FunctionSpec function_spec(std::string revision = "r1") {
@@ -141,8 +175,8 @@ class Rig {
     core.on_worker_parked(w);
     settle();
   }
-  void ready(WorkerId w) {
-    core.on_worker_ready(w, 5'000);
+  void ready(WorkerId w, uint32_t init_us = 5'000) {
+    core.on_worker_ready(w, init_us);
     settle();
   }
   bool reply(WorkerId w, InvocationId c, uint32_t exec_us = 100'000,
@@ -236,7 +270,9 @@ class Rig {
   std::vector<WorkerId> live() const {
     std::vector<WorkerId> ids;
     for (const Ask& a : link.asks) {
-      if (a.what == Ask::What::start && !gone(a.worker)) ids.push_back(a.worker);
+      const bool begins =
+          a.what == Ask::What::start || a.what == Ask::What::zygote || a.what == Ask::What::fork;
+      if (begins && !gone(a.worker)) ids.push_back(a.worker);
     }
     return ids;
   }
@@ -278,7 +314,8 @@ class Rig {
     CHECK_FALSE(in_done_);
     in_done_ = true;
     ends.push_back({id, o.kind, o.code, std::string(o.payload), std::string(o.detail),
-                    std::string(o.log_tail), o.cold, o.init_us, o.exec_us, (*o.spec)->revision});
+                    std::string(o.log_tail), o.cold, o.init_us, o.exec_us, (*o.spec)->revision,
+                    o.waited});
     if (abandon_in_done) core.abandon(std::exchange(abandon_in_done, {}));
     if (resubmissions != 0) {
       --resubmissions;

@@ -9,15 +9,12 @@
 namespace hearth {
 namespace {
 
-constexpr milliseconds kReplenishDelay{20};
 constexpr milliseconds kMinimumRetry{100};  // how often it is tried to restore workers_min
 constexpr milliseconds kRetryFirst{100};
 constexpr milliseconds kRetryMost{30'000};
 constexpr uint32_t kCrashesFree = 5;
 constexpr milliseconds kCrashRetryFirst{10};
 constexpr milliseconds kCrashRetryMost{1'000};
-constexpr milliseconds kBackstop{
-    1'000};  // a worker that neither exits nor is killed is asked again after that
 
 milliseconds doubled(milliseconds first, uint32_t times, milliseconds most) {
   return times >= 16 ? most : std::min(most, first * (1 << times));
@@ -41,17 +38,11 @@ WorkerPool::WorkerPool(PoolOwner& owner, WorkerLink& link, TimerWheel& timers, c
 WorkerPool::~WorkerPool() {
   workers_.each([&](WorkerId, Worker& worker) {
     leave_function(worker);
-    if (static_cast<ListLink<InParked>&>(worker).linked())
-      parked_[index(worker.runtime)].remove(worker);
+    if (static_cast<ListLink<InParked>&>(worker).linked()) unpark(worker);
   });
 }
 
 // ---- starting
-
-void WorkerPool::set_parked_target(Runtime runtime, uint32_t count) {
-  parked_target_[index(runtime)] = count;
-  replenish();
-}
 
 Worker* WorkerPool::make(Runtime runtime, uint64_t charge) {
   const WorkerId id = workers_.add();
@@ -98,6 +89,7 @@ bool WorkerPool::afford(uint64_t charge, Slot slot, const Function* for_function
 }
 
 bool WorkerPool::evictable(const Worker& worker, const Function* for_function) const {
+  if (worker.mould) return worker.mould_of != nullptr && worker.mould_of != for_function;
   if (static_cast<const ListLink<InParked>&>(worker).linked()) return true;
   return static_cast<const ListLink<InIdle>&>(worker).linked() && worker.function != for_function &&
          worker.function->ready > worker.function->spec->concurrency.workers_min;
@@ -106,38 +98,23 @@ bool WorkerPool::evictable(const Worker& worker, const Function* for_function) c
 bool WorkerPool::evict_one(const Function* for_function) {
   Worker* oldest = nullptr;
   workers_.each([&](WorkerId, Worker& worker) {
-    if (evictable(worker, for_function) && (oldest == nullptr || worker.since < oldest->since))
+    if (!evictable(worker, for_function)) return;
+    // Zygotes first: they save time, workers hold what calls have left in them.
+    if (oldest == nullptr || worker.mould > oldest->mould ||
+        (worker.mould == oldest->mould && worker.since < oldest->since))
       oldest = &worker;
   });
   if (oldest == nullptr) return false;
+  if (oldest->mould) {
+    end_zygote(*oldest->mould_of, ZygotePlan::End::memory);
+    return true;
+  }
   ++stats_.evictions;
   stats_.memory_charged -=
       oldest->charge;  // counted as free now: it does nothing and is about to end
   oldest->charge = 0;
   stop(*oldest);
   return true;
-}
-
-void WorkerPool::replenish() {
-  if (closed_) return;
-  const MonotonicTime now = clock_.now();
-  bool again = false;
-  for (size_t i = 0; i < kRuntimeCount; ++i) {
-    while (parked_[i].size() + parked_booting_[i] < parked_target_[i]) {
-      if (now < boot_retry_[i]) {
-        again = true;
-        break;
-      }
-      if (workers_.full() || stats_.memory_charged + kParkedCharge > budget_) break;
-      Worker* worker = make(static_cast<Runtime>(i), kParkedCharge);
-      ++parked_booting_[i];
-      link_.start(worker->id, worker->runtime, nullptr);
-    }
-  }
-  if (again) {
-    timers_.arm(replenish_timer_, now + kRetryFirst,
-                Callback<void()>::to<&WorkerPool::replenish>(this));
-  }
 }
 
 void WorkerPool::ensure(Function& function) {
@@ -191,39 +168,58 @@ uint32_t WorkerPool::start_workers(Function& function, uint32_t count) {
 bool WorkerPool::start_one(Function& function) {
   if (closed_ || function.removed || function.live >= function.workers_max) return false;
   if (clock_.now() < function.failure.retry_at) return false;
-  const Runtime runtime = function.spec->runtime;
-  auto& parked = parked_[index(runtime)];
-  const uint64_t charge = function.spec->memory_bytes;
-  Worker* worker = fits_parked(*function.spec) ? parked.front() : nullptr;
-  if (worker != nullptr) {
-    parked.remove(*worker);  // first, so that it is not evicted for itself
-    if (!afford(charge > worker->charge ? charge - worker->charge : 0, Slot::has_one, &function)) {
-      parked.push_front(*worker);
-      function.starved = true;
-      return false;
-    }
-    ++stats_.pool_hits;
-    boot_failures_[index(runtime)] = 0;
+  if (fork_one(function)) {
+    function.starved = false;
+    ++function.stats.starts;
+    return true;
+  }
+  const std::optional<PoolKey> key = pool_key(*function.spec);
+  const bool parked = key && !pools_[key->index()].parked.empty();
+  if (Worker* worker = take_parked(function, key)) {
+    boot_failures_[index(worker->runtime)] = 0;
     bind(*worker, function);
-    timers_.arm(replenish_timer_, clock_.now() + kReplenishDelay,
-                Callback<void()>::to<&WorkerPool::replenish>(this));
-  } else {
-    if (!afford(charge, Slot::needs_one, &function)) {
-      function.starved = true;
-      return false;
-    }
-    if (runtime < Runtime::native) ++stats_.pool_misses;
-    Worker* fresh = make(runtime, charge);
-    fresh->function = &function;
-    fresh->spec = function.spec;
-    fresh->counted = true;
-    function.workers.push_back(*fresh);
-    ++function.live;
-    ++function.starting;
-    link_.start(fresh->id, runtime, function.spec);
+  } else if (parked || !start_fresh(function)) {
+    function.starved = true;
+    return false;
+  }
+  if (key) {
+    ++(parked ? stats_.pool_hits : stats_.pool_misses);
+    pools_[key->index()].demand.took(parked);
+    replenish_soon();
+  } else if (function.spec->runtime < Runtime::native) {
+    ++stats_.pool_fresh;
   }
   function.starved = false;
   ++function.stats.starts;
+  return true;
+}
+
+// nullptr: there is none, or its function can't be afforded.
+Worker* WorkerPool::take_parked(Function& function, const std::optional<PoolKey>& key) {
+  if (!key) return nullptr;
+  auto& parked = pools_[key->index()].parked;
+  Worker* worker = parked.front();
+  if (worker == nullptr) return nullptr;
+  const uint64_t charge = function.spec->memory_bytes;
+  parked.remove(*worker);  // first, so that it is not evicted for itself
+  if (afford(charge > worker->charge ? charge - worker->charge : 0, Slot::has_one, &function))
+    return worker;
+  parked.push_front(*worker);
+  return nullptr;
+}
+
+bool WorkerPool::start_fresh(Function& function) {
+  const FunctionSpec& spec = *function.spec;
+  if (!afford(spec.memory_bytes, Slot::needs_one, &function)) return false;
+  Worker* fresh = make(spec.runtime, spec.memory_bytes);
+  fresh->function = &function;
+  fresh->spec = function.spec;
+  fresh->counted = true;
+  function.workers.push_back(*fresh);
+  ++function.live;
+  ++function.starting;
+  link_.start(fresh->id, {spec.runtime, spec.memory_bytes, spec.network, spec.tmp_bytes},
+              function.spec);
   return true;
 }
 
@@ -259,32 +255,39 @@ void WorkerPool::on_parked(Worker& worker) {
     return;
   }
   if (worker.killed) return;  // its HELLO and the kill crossed
+  if (worker.mould) return bind_zygote(worker);
   if (worker.function != nullptr) {
     bind(worker, *worker.function);
     return;
   }
-  --parked_booting_[index(worker.runtime)];
+  --pools_[worker.pool_key].booting;
   set_state(worker, Worker::State::parked);
   worker.timer.disarm();
-  parked_[index(worker.runtime)].push_back(worker);
+  pools_[worker.pool_key].parked.push_back(worker);
 }
 
 void WorkerPool::on_ready(Worker& worker, uint32_t init_us) {
   if (worker.killed || worker.state == Worker::State::leaving) return;
-  if (worker.state != Worker::State::loading) {
+  if (worker.state != Worker::State::loading || worker.mould) {
     kill(worker, Code::protocol_violation, "READY came before INIT, or twice");
     return;
   }
   Function& function =
       *worker.function;  // of its own revision: a worker that loads an old one was killed
   worker.init_us = init_us;
+  worker.start_times = link_.start_times(worker.id);
+  worker.ready_at = clock_.now();
+  const uint32_t max_calls = worker.spec->recycle.max_calls;
+  worker.left = max_calls != 0 ? max_calls : UINT64_MAX;
   worker.used = worker.runtime == Runtime::host;  // there is nothing to wait for: no call is cold
   --function.starting;
   ++function.ready;
   function.failure = StartFailure{};
   set_state(worker, Worker::State::ready);
-  arm(worker, limits_.idle_timeout);
+  arm(worker, first_look(worker));
+  watch_age_and_memory(worker);
   function.idle.push_front(worker);
+  if (!worker.forked_from) consider_zygote(function, microseconds(init_us));
   owner_.on_worker_has_room(worker);
 }
 
@@ -294,8 +297,10 @@ void WorkerPool::on_init_failed(Worker& worker, std::string_view error_json) {
     kill(worker, Code::protocol_violation, "INIT_ERROR came before INIT, or after READY");
     return;
   }
+  if (worker.mould) return stop(worker);  // its exit tells the plan
   Function& function = *worker.function;
   stop(worker);
+  if (worker.forked_from) return fork_failed(function);
   start_failed(function, Code::init_failed, std::string(error_json),
                "the function's code raised an error while it was loaded");
 }
@@ -329,7 +334,9 @@ void WorkerPool::on_pong(Worker& worker, uint16_t sequence) {
 
 void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std::string detail) {
   HEARTH_ASSERT(worker.calls.empty());
+  if (worker.mould) return on_zygote_exit(worker);
   ++stats_.exits;
+  if (worker.frozen) --stats_.frozen;
   Function* function = worker.function;
   const Worker::State state = worker.state;
   const bool current = function != nullptr && worker.spec == function->spec;
@@ -337,6 +344,7 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   const bool crashed =
       state == Worker::State::ready || (state == Worker::State::leaving && worker.killed);
   const Runtime runtime = worker.runtime;
+  const bool forked = static_cast<bool>(worker.forked_from);
   // Before HELLO a generic worker holds nothing of the function: that it died is the platform's
   // fault.
   const bool platform = exit.start_failed || exit.lost ||
@@ -344,23 +352,21 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   if (!worker.killed && code == Code::worker_lost)
     code = platform ? Code::worker_start_failed : Code::init_failed;
   if (state == Worker::State::booting && function == nullptr) {
-    --parked_booting_[index(runtime)];
+    --pools_[worker.pool_key].booting;
     boot_failed(runtime);
   }
   if (state == Worker::State::parked) {
-    parked_[index(runtime)].remove(worker);
+    unpark(worker);
     boot_failed(runtime);
   }
   leave_function(worker);
   stats_.memory_charged -= worker.charge;
   workers_.remove(worker.id);
   if (closed_) return;
-  if (!replenish_timer_.armed()) {
-    timers_.arm(replenish_timer_, clock_.now() + kReplenishDelay,
-                Callback<void()>::to<&WorkerPool::replenish>(this));
-  }
+  replenish_soon();
   if (function == nullptr || function->removed) return;
   if (current && (state == Worker::State::booting || state == Worker::State::loading)) {
+    if (forked && !exit.lost) return fork_failed(*function);
     start_failed(*function, code, {}, std::move(detail));
     return;
   }
@@ -374,227 +380,6 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   }
   start_minimum(*function);
   if (!function->queue.empty()) ensure(*function);
-}
-
-// ---- leaving
-
-void WorkerPool::set_state(Worker& worker, Worker::State state) {
-  worker.state = state;
-  worker.since = clock_.now();
-}
-
-// Out of the counts of its function: it takes no more calls. Its state still tells in which count
-// it stood.
-void WorkerPool::uncount(Worker& worker) {
-  if (worker.function == nullptr) return;
-  if (static_cast<ListLink<InIdle>&>(worker).linked()) worker.function->idle.remove(worker);
-  if (!worker.counted) return;
-  worker.counted = false;
-  --worker.function->live;
-  --(worker.state == Worker::State::ready ? worker.function->ready : worker.function->starting);
-}
-
-void WorkerPool::leave_function(Worker& worker) {
-  if (worker.function == nullptr) return;
-  uncount(worker);
-  worker.function->workers.remove(worker);
-  worker.function = nullptr;
-}
-
-void WorkerPool::busy(Worker& worker) {
-  if (static_cast<ListLink<InIdle>&>(worker).linked()) worker.function->idle.remove(worker);
-}
-
-void WorkerPool::settle(Worker& worker) {
-  if (worker.state == Worker::State::ready) {
-    if (worker.calls.empty() && !static_cast<ListLink<InIdle>&>(worker).linked()) {
-      worker.since = clock_.now();
-      worker.function->idle.push_front(worker);
-    }
-    return;
-  }
-  if (worker.state != Worker::State::retiring) return;
-  if (worker.calls.empty()) {
-    stop(worker);
-  } else if (worker.calls.size() == worker.expired) {
-    kill(worker, Code::deadline_exceeded, "a call's deadline passed");
-  }
-}
-
-void WorkerPool::retire(Worker& worker, bool stuck) {
-  if (worker.state == Worker::State::ready) {
-    uncount(worker);
-    set_state(worker, Worker::State::retiring);
-    worker.timer.disarm();
-    worker.stall_watch = false;
-    owner_.on_worker_retired(worker);
-  }
-  settle(worker);
-  if (stuck && worker.state == Worker::State::retiring && !worker.ping_pending) {
-    worker.ping_pending = true;
-    link_.ping(worker.id, ++worker.ping_sequence);
-    arm(worker, limits_.ping_timeout);
-  }
-}
-
-void WorkerPool::retire_others(Function& function, const FunctionSpecPtr& keep) {
-  for (Worker* w = function.workers.front(); w != nullptr;) {
-    Worker* next = function.workers.next(*w);
-    if (w->spec != keep) {
-      switch (w->state) {
-        case Worker::State::booting:
-          if (keep == nullptr || !reuse(*w, keep)) {
-            uncount(*w);
-            kill(*w, Code::worker_lost, "the function was changed or removed");
-          }
-          break;
-        case Worker::State::loading:
-          uncount(*w);
-          kill(*w, Code::worker_lost, "the function was changed or removed");
-          break;
-        case Worker::State::ready:
-          retire(*w, false);
-          break;
-        default:
-          break;
-      }
-    }
-    w = next;
-  }
-}
-
-// A worker that still boots holds no code: another revision may load into it, if it has the room.
-bool WorkerPool::reuse(Worker& booting, const FunctionSpecPtr& spec) {
-  const uint64_t others = stats_.memory_charged - booting.charge;
-  if (booting.killed || booting.runtime != spec->runtime || spec->runtime >= Runtime::native)
-    return false;
-  if (booting.spec->network != spec->network) return false;
-  const bool same_memory = booting.spec->memory_bytes == spec->memory_bytes;
-  if (!same_memory && !fits_parked(spec->runtime, 0)) return false;  // its heap is fixed by now
-  if (spec->memory_bytes > budget_ || others > budget_ - spec->memory_bytes) return false;
-  stats_.memory_charged = others + spec->memory_bytes;
-  booting.charge = spec->memory_bytes;
-  booting.spec = spec;
-  return true;
-}
-
-void WorkerPool::stop(Worker& worker) {
-  if (worker.state == Worker::State::parked) parked_[index(worker.runtime)].remove(worker);
-  uncount(worker);
-  set_state(worker, Worker::State::leaving);
-  arm(worker, limits_.stop_grace + kBackstop);
-  link_.stop(worker.id);
-}
-
-void WorkerPool::kill(Worker& worker, Code code, std::string detail) {
-  if (worker.killed) return;
-  worker.killed = true;
-  worker.end_code = code;
-  worker.end_detail = std::move(detail);
-  ++stats_.kills;
-  if (code == Code::protocol_violation) ++stats_.violations;
-  if (worker.state != Worker::State::booting && worker.state != Worker::State::loading) {
-    if (worker.state == Worker::State::parked) parked_[index(worker.runtime)].remove(worker);
-    uncount(worker);
-    set_state(worker, Worker::State::leaving);
-  }
-  arm(worker, kBackstop);
-  link_.kill(worker.id);
-}
-
-void WorkerPool::close() {
-  closed_ = true;
-  replenish_timer_.disarm();
-  workers_.each([&](WorkerId, Worker& worker) {
-    kill(worker, Code::shutting_down, "the engine is shutting down");
-  });
-}
-
-// ---- time
-
-void WorkerPool::arm(Worker& worker, nanoseconds after) {
-  timers_.arm(worker.timer, clock_.now() + after, Callback<void()>::to<&Worker::on_timer>(&worker));
-}
-
-void WorkerPool::worker_timer(Worker& worker) {
-  switch (worker.state) {
-    case Worker::State::booting:
-    case Worker::State::loading:
-      if (worker.killed) {
-        link_.kill(worker.id);
-        arm(worker, kBackstop);
-      } else if (worker.state == Worker::State::booting) {
-        kill(worker, Code::worker_start_failed,
-             fmt::format("the runtime did not start within {} ms (limits.boot_timeout)",
-                         limits_.boot_timeout.count()));
-      } else {
-        kill(worker, Code::init_timeout,
-             fmt::format("the function's code did not load within {} ms (limits.init_timeout)",
-                         limits_.init_timeout.count()));
-      }
-      return;
-    case Worker::State::parked:
-      return;
-    case Worker::State::ready:
-      idle_timer(worker);
-      return;
-    case Worker::State::retiring:
-      if (worker.ping_pending)
-        kill(worker, Code::worker_lost,
-             "another call's deadline had passed in the worker, and it did not answer a ping");
-      return;
-    case Worker::State::leaving:
-      link_.kill(worker.id);
-      arm(worker, kBackstop);
-      return;
-  }
-}
-
-// One timer serves two ends: has the oldest call held up others for too long, and has the worker
-// been idle for long enough to go?
-void WorkerPool::idle_timer(Worker& worker) {
-  const MonotonicTime now = clock_.now();
-  const uint32_t per_worker = worker.spec->concurrency.per_worker;
-  if (worker.calls.size() > per_worker) {
-    if (now - worker.head_since >= stall_time(*worker.function)) owner_.on_worker_stalled(worker);
-    arm(worker, stall_time(*worker.function));
-    return;
-  }
-  worker.stall_watch = false;
-  if (worker.calls.empty() && now - worker.since >= limits_.idle_timeout &&
-      worker.function->ready > worker.function->spec->concurrency.workers_min) {
-    stop(worker);
-    return;
-  }
-  const nanoseconds idle_for = worker.calls.empty() ? now - worker.since : nanoseconds(0);
-  arm(worker, idle_for < limits_.idle_timeout ? limits_.idle_timeout - idle_for
-                                              : nanoseconds(limits_.idle_timeout));
-}
-
-nanoseconds WorkerPool::stall_time(const Function& function) const {
-  const auto high = microseconds(static_cast<int64_t>(std::min(function.estimate.high_us(), 1e6)));
-  return milliseconds(10) + high;
-}
-
-void WorkerPool::watch_stall(Worker& worker) {
-  if (worker.stall_watch) return;
-  worker.stall_watch = true;
-  arm(worker, stall_time(*worker.function));
-}
-
-bool WorkerPool::stalled(const Worker& worker, MonotonicTime now) const {
-  return !worker.calls.empty() && now - worker.head_since >= stall_time(*worker.function);
-}
-
-uint32_t WorkerPool::ahead(const Function& function) const {
-  if (function.spec->runtime == Runtime::host) return 0;  // there is no way to save
-  return function.estimate.calls_within(limits_.prefetch_time.count(), limits_.prefetch_max);
-}
-
-uint32_t WorkerPool::capacity(const Worker& worker, MonotonicTime now) const {
-  const uint32_t per_worker = worker.spec->concurrency.per_worker;
-  if (stalled(worker, now)) return per_worker;
-  return per_worker + ahead(*worker.function);
 }
 
 }  // namespace hearth

@@ -4,10 +4,13 @@
 #pragma once
 #include <array>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/limits.h"
 #include "base/slab.h"
 #include "base/timer_wheel.h"
+#include "core/pool_key.h"
 #include "core/ports.h"
 #include "core/records.h"
 
@@ -27,6 +30,11 @@ class PoolOwner {
   virtual void on_worker_stalled(Worker& worker) = 0;
 };
 
+// Why a worker was replaced between calls.
+enum class RecycleReason : uint8_t { calls, age, memory, leftovers };
+inline constexpr size_t kRecycleReasonCount = 4;
+std::string_view recycle_reason_name(RecycleReason reason);
+
 struct PoolStats {
   uint64_t starts = 0;
   uint64_t exits = 0;
@@ -37,7 +45,21 @@ struct PoolStats {
   uint64_t violations = 0;
   uint64_t pool_hits = 0;  // a parked worker was there when a function needed one
   uint64_t pool_misses = 0;
+  uint64_t pool_fresh = 0;  // starts for functions that fit no pool
   uint64_t memory_charged = 0;
+  uint64_t freezes = 0;
+  uint64_t thaws = 0;
+  uint32_t frozen = 0;         // now
+  uint64_t boot_timeouts = 0;  // limits.boot_timeout passed
+  uint64_t init_timeouts = 0;  // limits.init_timeout passed
+  uint64_t prewarms = 0;       // workers started since a call was expected
+  std::array<uint64_t, kRecycleReasonCount> recycled{};
+  uint64_t zygote_starts = 0;
+  uint64_t zygote_forks = 0;
+  uint64_t zygote_fork_failures = 0;
+  uint64_t zygote_failures = 0;   // zygotes that died, or broke the protocol
+  uint64_t zygote_refusals = 0;   // revisions whose code can't be forked
+  uint64_t zygote_evictions = 0;  // made way for workers
 };
 
 inline constexpr uint64_t kParkedCharge =
@@ -49,8 +71,15 @@ class WorkerPool {
              const Limits& limits);
   ~WorkerPool();
 
-  // How many generic workers of a runtime are kept parked; 0 until set. Starts what is missing.
+  // How many generic workers of a runtime's standard key are kept parked at least; 0 until set.
+  // Starts what is missing.
   void set_parked_target(Runtime runtime, uint32_t count);
+
+  // How long idle workers stay; fixed until set. Before the first function.
+  void set_keep_alive(KeepAlivePolicy policy) { keep_alive_ = policy; }
+  KeepAlivePolicy keep_alive() const { return keep_alive_; }
+  // A call has come for a function that has an idle histogram.
+  void note_arrival(Function& function);
 
   // A call waits and no worker has room: starts one if none is on its way, else looks again every
   // kScaleInterval.
@@ -63,6 +92,8 @@ class WorkerPool {
   void on_ready(Worker& worker, uint32_t init_us);
   void on_init_failed(Worker& worker, std::string_view error_json);
   void on_pong(Worker& worker, uint16_t sequence);
+  void on_zygote_ready(Worker& worker, uint32_t init_us);
+  void on_zygote_refused(Worker& worker);
   // Removes the worker. Its calls must be gone. May start others (workers_min, waiting calls).
   // `code` and `detail`: what a call would have ended with; a start that failed is answered with
   // them.
@@ -74,6 +105,10 @@ class WorkerPool {
   // it.
   void retire(Worker& worker, bool stuck);
   void kill(Worker& worker, Code code, std::string detail);
+  // A ready worker is replaced: it takes no new call and leaves when it holds none.
+  void recycle(Worker& worker, RecycleReason reason);
+  // Before anything is asked of a frozen worker.
+  void thaw(Worker& worker);
   // Every worker of the function retires, but those that run `keep`.
   void retire_others(Function& function, const FunctionSpecPtr& keep);
   // Kills everything; no worker is started any more.
@@ -90,9 +125,13 @@ class WorkerPool {
   bool stalled(const Worker& worker, MonotonicTime now) const;
   const PoolStats& stats() const { return stats_; }
   uint32_t workers() const { return workers_.size(); }
-  uint32_t parked(Runtime runtime) const {
-    return static_cast<uint32_t>(parked_[index(runtime)].size());
+  uint32_t parked(Runtime runtime) const;
+  uint32_t parked(const PoolKey& key) const {
+    return static_cast<uint32_t>(pools_[key.index()].parked.size());
   }
+  // How many of a key are to be parked now: its base, and what demand adds within the bounds.
+  uint32_t parked_target(const PoolKey& key) const { return target(key.index()); }
+  uint32_t zygotes();  // that can be forked
   template <class F>
   void each(F&& f) {
     workers_.each([&](WorkerId, Worker& worker) { f(worker); });
@@ -120,12 +159,40 @@ class WorkerPool {
   void set_state(Worker& worker, Worker::State state);
   void stop(Worker& worker);
   void replenish();
+  bool fill(size_t key);
+  void replenish_soon();
+  uint32_t target(size_t key) const;
+  uint32_t parked_on_demand(size_t but) const;
+  void look_at_demand();
+  Worker* take_parked(Function& function, const std::optional<PoolKey>& key);
+  bool start_fresh(Function& function);
+  void unpark(Worker& worker);
   void start_failed(Function& function, Code code, std::string payload, std::string detail);
   void worker_timer(Worker& worker);
   void idle_timer(Worker& worker);
+  nanoseconds first_look(const Worker& worker) const;
+  bool idle_as_a_whole(const Function& function) const;
+  nanoseconds stay(const Worker& worker, MonotonicTime now);
+  void leave_until_prewarm(Function& function);
+  void prewarm(Function& function);
+  bool freezes(const Worker& worker) const;
+  void freeze(Worker& worker);
+  void watch_age_and_memory(const Worker& worker);
+  void patrol();
   nanoseconds stall_time(const Function& function) const;
   void scale(Function& function);
   bool start_one(Function& function);
+  // worker_pool_zygote.cc
+  void consider_zygote(Function& function, nanoseconds init);
+  void start_zygote(Function& function);
+  void bind_zygote(Worker& worker);
+  Worker* ready_zygote(Function& function);
+  bool fork_one(Function& function);
+  void fork_failed(Function& function);
+  void end_zygote(Function& function, ZygotePlan::End end);
+  void release_zygote(Function& function);
+  void zygote_timer(Worker& worker);
+  void on_zygote_exit(Worker& worker);
   void arm(Worker& worker, nanoseconds after);
 
   PoolOwner& owner_;
@@ -134,12 +201,21 @@ class WorkerPool {
   const Clock& clock_;
   const Limits limits_;
   Slab<Worker, WorkerId> workers_;
-  std::array<IntrusiveList<Worker, InParked>, kRuntimeCount> parked_;
-  std::array<uint32_t, kRuntimeCount> parked_target_{};
-  std::array<uint32_t, kRuntimeCount> parked_booting_{};  // generic, on their way
+  struct Pool {
+    IntrusiveList<Worker, InParked> parked;
+    uint32_t booting = 0;  // generic, on their way
+    uint32_t base = 0;     // kept whatever the demand
+    PoolDemand demand;
+  };
+  std::array<Pool, kPoolKeyCount> pools_;
   std::array<uint32_t, kRuntimeCount> boot_failures_{};
   std::array<MonotonicTime, kRuntimeCount> boot_retry_{};
   Timer replenish_timer_;
+  KeepAlivePolicy keep_alive_ = KeepAlivePolicy::fixed;
+  Timer demand_timer_;
+  Timer patrol_timer_;
+  uint32_t patrol_from_ = 0;   // the slot at which the next round of memory figures begins
+  std::vector<WorkerId> due_;  // of a patrol
   uint64_t budget_;
   bool closed_ = false;
   PoolStats stats_;

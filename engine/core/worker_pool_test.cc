@@ -179,6 +179,8 @@ TEST_CASE("a start fails with the cause that fits") {
   CHECK_FALSE(rig.worker_of(slow_init));
   rig.exit(rig.last(What::start).worker, {.wait_status = 9});
   CHECK(rig.end(slow_init).code == Code::init_timeout);
+  CHECK(rig.core.pool().stats().init_timeouts == 1);
+  CHECK(rig.core.pool().stats().boot_timeouts == 1);
   rig.pass(milliseconds(401));
   const InvocationId crash = rig.call(f);
   rig.parked(rig.last(What::start).worker);

@@ -1,10 +1,12 @@
 // What a debugger changes of a function.
 #include "dev/debugger.h"
 
-#include "dev/test_folder.h"
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 namespace hearth::dev {
+
+using hearth_test::TestFolder;
 
 TEST_CASE("a function under a debugger has one worker no timeout and the port in its environment") {
   FunctionSpec spec;

@@ -3,13 +3,14 @@
 #include <optional>
 
 #include "api/function_error.h"
+#include "core/pool_key.h"
 #include "dev/draft.h"
 #include "dev/private_engine.h"
 #include "dev/session.h"
 #include "dev/signals.h"
-#include "dev/temporary_state.h"
 #include "engine.h"
 #include "package/deploy.h"
+#include "store/temporary_state.h"
 
 namespace hearth::dev {
 namespace {
@@ -19,7 +20,8 @@ constexpr uint64_t kErrorMax = 1u << 20;  // bytes of the error JSON that is mad
 // One worker of the function's runtime, parked while the store takes the code; nothing else.
 Config config_for(const FunctionSpec& spec, const std::string& state_dir, SandboxMode sandbox) {
   Config config = private_config(state_dir, sandbox);
-  const bool parked = fits_parked(spec.runtime, spec.memory_bytes);
+  const auto key = pool_key(spec);
+  const bool parked = key && key->index() == PoolKey::standard(spec.runtime).index();
   config.limits.pool_python = spec.runtime == Runtime::python3 && parked ? 1 : 0;
   config.limits.pool_node = spec.runtime == Runtime::nodejs && parked ? 1 : 0;
   return config;

@@ -17,10 +17,10 @@
 #include "dev/reloader.h"
 #include "dev/requests.h"
 #include "dev/signals.h"
-#include "dev/temporary_state.h"
 #include "dev/tree.h"
 #include "dev/watcher.h"
 #include "loop/poll.h"
+#include "store/temporary_state.h"
 
 namespace hearth::dev {
 namespace {
@@ -117,6 +117,7 @@ Config Session::config(const std::string& state_dir) const {
     config.limits.timeout_max = kDebugPatience;
     config.limits.init_timeout = kDebugPatience;
     config.limits.queue_time = kDebugPatience;
+    config.limits.freeze_after = milliseconds(0);  // a debugger talks to it between calls
   }
   return config;
 }

@@ -1,7 +1,12 @@
-// SIGINT, SIGTERM and SIGHUP stop the engine; a second one meets the system's own handling, which
-// ends the process at once. The loop's thread; gone before the engine.
+// SIGINT, SIGTERM and SIGHUP stop the engine; a second one ends the process at once, whatever the
+// loop's thread is doing then. One object a process at a time. The loop's thread; gone before the
+// engine.
 #pragma once
 #include <signal.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
 
 #include "engine.h"
 #include "loop/uv_handle.h"
@@ -11,9 +16,17 @@ namespace hearth::dev {
 class StopSignals {
  public:
   explicit StopSignals(Engine& engine) : engine_(engine) {
-    watch(interrupt_, SIGINT);
-    watch(term_, SIGTERM);
-    watch(hangup_, SIGHUP);
+    uv_async_init(engine.loop().uv(), wake_.get(), on_wake);
+    wake_.opened(this);
+    caught_ = 0;
+    waker_ = wake_.get();
+    struct sigaction action {};
+    action.sa_handler = on_signal;  // not restarted: a write that blocks is to end
+    for (size_t i = 0; i < kNumbers.size(); ++i) ::sigaction(kNumbers[i], &action, &before_[i]);
+  }
+  ~StopSignals() {
+    for (size_t i = 0; i < kNumbers.size(); ++i) ::sigaction(kNumbers[i], &before_[i], nullptr);
+    waker_ = nullptr;
   }
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
@@ -22,25 +35,29 @@ class StopSignals {
   int caught() const { return caught_; }
 
  private:
-  void watch(UvHandle<uv_signal_t>& handle, int number) {
-    uv_signal_init(engine_.loop().uv(), handle.get());
-    handle.opened(this);
-    uv_signal_start(handle.get(), on_signal, number);
+  static constexpr std::array<int, 3> kNumbers{SIGINT, SIGTERM, SIGHUP};
+
+  // Gives the signals to the system, so that the next one ends the process.
+  static void on_signal(int number) {
+    const int kept = errno;
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    for (const int each : kNumbers) ::sigaction(each, &standard, nullptr);
+    caught_ = number;
+    if (uv_async_t* waker = waker_) uv_async_send(waker);
+    errno = kept;
   }
-  static void on_signal(uv_signal_t* handle, int number) {
-    auto* self = UvHandle<uv_signal_t>::owner<StopSignals>(handle);
-    if (self == nullptr || self->caught_ != 0) return;
-    self->caught_ = number;
-    // Closing gives the signals back to the system.
-    self->interrupt_.reset();
-    self->term_.reset();
-    self->hangup_.reset();
-    self->engine_.stop();
+  static void on_wake(uv_async_t* handle) {
+    auto* self = UvHandle<uv_async_t>::owner<StopSignals>(handle);
+    if (self != nullptr && caught_ != 0) self->engine_.stop();
   }
 
+  static inline std::atomic<int> caught_{0};
+  static inline std::atomic<uv_async_t*> waker_{nullptr};
+
   Engine& engine_;
-  UvHandle<uv_signal_t> interrupt_, term_, hangup_;
-  int caught_ = 0;
+  UvHandle<uv_async_t> wake_;
+  std::array<struct sigaction, 3> before_{};
 };
 
 }  // namespace hearth::dev

@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/unique_fd.h"
+#include "dev/confined_parser.h"
 #include "dev/tree.h"
 
 namespace hearth::dev {
@@ -24,6 +25,7 @@ constexpr milliseconds kPatience{2'000};
 constexpr size_t kOutputMax = 8 * 1024;
 constexpr int kEntriesMax = 5'000;
 constexpr std::string_view kFileUrl = "file://";
+constexpr std::string_view kSource = "[stdin]";  // what Node calls its standard input
 
 std::string newest_source(const std::string& folder) {
   std::error_code failed;
@@ -63,29 +65,29 @@ std::string read_until_end(int fd) {
   return text;
 }
 
-// What `node --check FILE` says.
-std::string check(const std::string& node, const std::string& file) {
+// What `node --check` says of what can be read from `source`.
+std::string check(const std::string& node, const char* type, const UniqueFd& source) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return {};
   const UniqueFd here(ends[0]);
   UniqueFd there(ends[1]);
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, there.get(), STDERR_FILENO);
-  ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  std::string program = node, option = "--check", name = file;
-  char* arguments[] = {program.data(), option.data(), name.data(), nullptr};
-  char* environment[] = {nullptr};
-  pid_t pid = -1;
-  const int error = ::posix_spawn(&pid, node.c_str(), &actions, nullptr, arguments, environment);
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return {};
+  const char* arguments[] = {"node", "--check", type, "-", nullptr};
+  const pid_t pid = start_parser(node.c_str(), arguments, source.get(), there.get());
+  if (pid < 0) return {};
   there.reset();
   std::string text = read_until_end(here.get());
   ::kill(pid, SIGKILL);
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
   return text;
+}
+
+// A plain file only: others could be waited for.
+UniqueFd open_plain(const std::string& file) {
+  UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat info {};
+  if (fd.valid() && (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))) fd.reset();
+  return fd;
 }
 
 }  // namespace
@@ -97,10 +99,14 @@ bool lacks_place(std::string_view problem) {
 std::string find_syntax_error(const std::string& node, const std::string& folder) {
   const std::string file = newest_source(folder);
   if (file.empty() || node.empty()) return {};
-  std::string text = check(node, file);
+  const UniqueFd source = open_plain(file);
+  if (!source.valid()) return {};
+  const char* type = file.ends_with(".cjs") ? "--input-type=commonjs" : "--input-type=module";
+  std::string text = check(node, type, source);
+  // "[stdin]:LINE", the line, its marks, an empty line, the error.
   if (text.starts_with(kFileUrl)) text.erase(0, kFileUrl.size());
-  // "FILE:LINE", the line, its marks, an empty line, the error.
-  if (!text.starts_with(file + ":")) return {};
+  if (!text.starts_with(kSource) || text.substr(kSource.size(), 1) != ":") return {};
+  text.replace(0, kSource.size(), file);
   const size_t end = text.find("\n\n");
   return text.substr(0, std::min(end, text.find("\nSyntaxError")));
 }

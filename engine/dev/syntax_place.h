@@ -1,6 +1,6 @@
 // Where the syntax error of an ES module is: V8 tells the loader, but Node's error does not say it.
-// Any thread; runs `node --check`, which parses and runs nothing, and blocks for at most two
-// seconds.
+// Any thread; runs `node --check`, which parses and runs nothing, confined (confined_parser.h), and
+// blocks for at most two seconds.
 #pragma once
 #include <string>
 #include <string_view>

@@ -5,10 +5,12 @@
 #include <filesystem>
 #include <fstream>
 
-#include "dev/test_folder.h"
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 namespace hearth::dev {
+
+using hearth_test::TestFolder;
 
 TEST_CASE("a folder with a start file is one function and is not looked into") {
   const TestFolder folder;

@@ -4,11 +4,13 @@
 
 #include <unistd.h>
 
-#include "dev/test_folder.h"
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 namespace hearth::dev {
 namespace {
+
+using hearth_test::TestFolder;
 
 using Paths = std::vector<std::string>;
 

@@ -41,7 +41,7 @@ HostWorkers::Running* HostWorkers::find(Imaginary& worker, InvocationId call) {
 
 // ---- what the core asks for
 
-void HostWorkers::start(WorkerId worker, Runtime, const FunctionSpecPtr& spec) {
+void HostWorkers::start(WorkerId worker, const WorkerShape&, const FunctionSpecPtr& spec) {
   Imaginary& imaginary = workers_.emplace_back();
   imaginary.id = worker;
   imaginary.spec = spec;

@@ -28,7 +28,7 @@ class HostWorkers final : public WorkerLink {
   // Is there something to do at the end of this turn?
   bool pending() const { return !todo_.empty(); }
 
-  void start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) override;
+  void start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) override;
   void bind(WorkerId worker, const FunctionSpecPtr& spec) override;
   void send(WorkerId worker, CallFrame&& call) override;
   void cancel(WorkerId worker, InvocationId call) override;
@@ -39,6 +39,11 @@ class HostWorkers final : public WorkerLink {
   std::string_view log_tail(WorkerId, InvocationId) override { return {}; }
   bool any_byte_sent(WorkerId worker, InvocationId call) const override;
   uint64_t memory_peak(WorkerId) const override { return 0; }
+  // It is the host's own process: nothing of it is ever frozen or weighed.
+  void freeze(WorkerId) override {}
+  void thaw(WorkerId) override {}
+  uint64_t memory_now(WorkerId) const override { return 0; }
+  StartTimes start_times(WorkerId) const override { return {}; }
 
  private:
   struct Running {

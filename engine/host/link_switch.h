@@ -13,9 +13,9 @@ class LinkSwitch final : public WorkerLink {
   LinkSwitch(WorkerLink& processes, WorkerLink& host, size_t slots)
       : processes_(processes), host_(host), in_host_(slots) {}
 
-  void start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) override {
-    in_host_[worker.slot] = runtime == Runtime::host;
-    of(worker).start(worker, runtime, spec);
+  void start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) override {
+    in_host_[worker.slot] = shape.runtime == Runtime::host;
+    of(worker).start(worker, shape, spec);
   }
   void bind(WorkerId worker, const FunctionSpecPtr& spec) override {
     of(worker).bind(worker, spec);
@@ -26,8 +26,19 @@ class LinkSwitch final : public WorkerLink {
   void cancel(WorkerId worker, InvocationId call) override { of(worker).cancel(worker, call); }
   void recall(WorkerId worker, InvocationId call) override { of(worker).recall(worker, call); }
   void ping(WorkerId worker, uint16_t sequence) override { of(worker).ping(worker, sequence); }
+  bool has_zygotes() const override { return processes_.has_zygotes(); }
+  void start_zygote(WorkerId zygote, const FunctionSpecPtr& spec) override {
+    in_host_[zygote.slot] = false;
+    processes_.start_zygote(zygote, spec);
+  }
+  void fork(WorkerId worker, WorkerId zygote, const FunctionSpecPtr& spec) override {
+    in_host_[worker.slot] = false;
+    processes_.fork(worker, zygote, spec);
+  }
   void stop(WorkerId worker) override { of(worker).stop(worker); }
   void kill(WorkerId worker) override { of(worker).kill(worker); }
+  void freeze(WorkerId worker) override { of(worker).freeze(worker); }
+  void thaw(WorkerId worker) override { of(worker).thaw(worker); }
   std::string_view log_tail(WorkerId worker, InvocationId call) override {
     return of(worker).log_tail(worker, call);
   }
@@ -35,6 +46,8 @@ class LinkSwitch final : public WorkerLink {
     return of(worker).any_byte_sent(worker, call);
   }
   uint64_t memory_peak(WorkerId worker) const override { return of(worker).memory_peak(worker); }
+  uint64_t memory_now(WorkerId worker) const override { return of(worker).memory_now(worker); }
+  StartTimes start_times(WorkerId worker) const override { return of(worker).start_times(worker); }
 
  private:
   WorkerLink& of(WorkerId worker) const { return in_host_[worker.slot] ? host_ : processes_; }

@@ -46,6 +46,11 @@ void Loop::step(milliseconds most) {
   for (int i = 0; i < kSettleTurns && std::exchange(watches_changed_, false); ++i)
     uv_run(&loop_, UV_RUN_NOWAIT);
   wait_max_ = kWaitMax;
+  // What follows is the host's time.
+  if (woke_ != MonotonicTime{}) {
+    clock_.hold();
+    note_turn(clock_.now());
+  }
 }
 
 void Loop::stop() {
@@ -68,11 +73,7 @@ void Loop::on_prepare() {
   const milliseconds wait = again_ ? milliseconds(0) : timers_.until_next(now, wait_max_);
   uv_timer_start(
       timer_.get(), [](uv_timer_t*) {}, static_cast<uint64_t>(wait.count()), 0);
-  if (woke_ != MonotonicTime{}) {
-    const auto busy = std::chrono::duration_cast<microseconds>(now - woke_);
-    longest_turn_ = std::max(longest_turn_, busy);
-    woke_ = MonotonicTime{};
-  }
+  if (woke_ != MonotonicTime{}) note_turn(now);
 }
 
 void Loop::on_check() {
@@ -88,6 +89,14 @@ milliseconds Loop::next_wake(milliseconds most) const {
 
 void Loop::end_turn() {
   for (const auto& hook : turn_end_) hook();
+}
+
+void Loop::note_turn(MonotonicTime end) {
+  const auto busy = std::chrono::duration_cast<microseconds>(end - woke_);
+  woke_ = MonotonicTime{};
+  turn_times_.record(static_cast<uint64_t>(std::max<int64_t>(busy.count(), 0)));
+  max_turn_ = std::max(max_turn_, busy);
+  longest_turn_ = std::max(longest_turn_, busy);
 }
 
 microseconds Loop::take_longest_turn() { return std::exchange(longest_turn_, microseconds(0)); }

@@ -8,6 +8,7 @@
 
 #include "base/callback.h"
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "base/result.h"
 #include "base/timer_wheel.h"
 #include "loop/uv_handle.h"
@@ -57,8 +58,11 @@ class Loop {
     clock_.hold();
     if (woke_ == MonotonicTime{}) woke_ = clock_.now();
   }
-  // The longest turn since the last call, from its first callback to its end, and how many turns
-  // there were.
+  // Turns last from their first callback to the next wait: what an event that comes meanwhile waits
+  // for. The times of all turns; the longest one; the longest since the last call; how many there
+  // were.
+  const Histogram& turn_times() const { return turn_times_; }
+  microseconds max_turn() const { return max_turn_; }
   microseconds take_longest_turn();
   uint64_t turns() const { return turns_; }
 
@@ -66,6 +70,7 @@ class Loop {
   void on_prepare();
   void on_check();
   void end_turn();
+  void note_turn(MonotonicTime end);
 
   HeldClock clock_;
   uv_loop_t loop_;
@@ -76,6 +81,8 @@ class Loop {
   UvHandle<uv_check_t> check_;
   UvHandle<uv_timer_t> timer_;
   std::vector<Callback<void()>> turn_end_;
+  Histogram turn_times_;
+  microseconds max_turn_{0};
   microseconds longest_turn_{0};
   uint64_t turns_ = 0;
   bool stopping_ = false;

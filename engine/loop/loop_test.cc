@@ -79,6 +79,45 @@ TEST_CASE("poll tells readability and may be destroyed by its callback") {
   CHECK(watch.seen == UV_READABLE);
 }
 
+TEST_CASE("the loop tells how long its turns take") {
+  ManualClock clock;
+  Loop loop(clock);
+  Mailbox mailbox(loop, 4);
+  const auto turn_of = [&](milliseconds work) {
+    REQUIRE(mailbox.post([&, work] { clock.advance(work); }));
+    loop.step(milliseconds(0));
+    clock.advance(seconds(9));  // the host's own time is none of ours
+  };
+  turn_of(milliseconds(7));
+  turn_of(milliseconds(2));
+  CHECK(loop.max_turn() == milliseconds(7));
+  CHECK(loop.take_longest_turn() == milliseconds(7));
+  turn_of(milliseconds(1));
+  CHECK(loop.take_longest_turn() == milliseconds(1));
+  CHECK(loop.take_longest_turn() == milliseconds(0));
+  CHECK(loop.max_turn() == milliseconds(7));
+  CHECK(loop.turn_times().count() >= 3);
+  CHECK(loop.turn_times().sum_us() == 10'000);
+}
+
+TEST_CASE("a loop that runs counts its turns the same way") {
+  SystemClock clock;
+  Loop loop(clock);
+  Mailbox mailbox(loop, 4);
+  const auto busy = [&](milliseconds work) {
+    for (const auto end = clock.now() + work; clock.now() < end;) {
+    }
+  };
+  REQUIRE(mailbox.post([&] {
+    busy(milliseconds(20));
+    // In the next turn: this one is over by then.
+    REQUIRE(mailbox.post([&] { loop.stop(); }));
+  }));
+  loop.run();
+  CHECK(loop.max_turn() >= milliseconds(20));
+  CHECK(loop.turn_times().count() >= 1);
+}
+
 TEST_CASE("step returns within its time when nothing happens") {
   SystemClock clock;
   Loop loop(clock);

@@ -4,11 +4,12 @@
 #include <minizip/unzip.h>
 #include <sys/stat.h>
 
-#include "package/test_folder.h"
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 using namespace hearth;
 using Catch::Matchers::Contains;
+using hearth_test::FunctionFolder;
 
 namespace {
 
@@ -19,7 +20,7 @@ struct Member {
 
 // Reads an archive back, in its own order.
 std::vector<std::pair<std::string, Member>> members(const std::string& zip,
-                                                    const TestFolder& folder) {
+                                                    const FunctionFolder& folder) {
   const std::string file = folder.root + "/read.zip";
   std::ofstream(file, std::ios::binary) << zip;
   unzFile in = unzOpen64(file.c_str());
@@ -42,13 +43,13 @@ std::vector<std::pair<std::string, Member>> members(const std::string& zip,
   return all;
 }
 
-std::vector<std::string> names(const std::string& zip, const TestFolder& folder) {
+std::vector<std::string> names(const std::string& zip, const FunctionFolder& folder) {
   std::vector<std::string> all;
   for (const auto& [name, member] : members(zip, folder)) all.push_back(name);
   return all;
 }
 
-std::string problem(const TestFolder& folder, const ArchiveLimits& limits = {}) {
+std::string problem(const FunctionFolder& folder, const ArchiveLimits& limits = {}) {
   const auto archive = pack_folder(folder.path, limits);
   REQUIRE_FALSE(archive);
   CHECK(archive.error().code == Code::archive_invalid);
@@ -58,11 +59,11 @@ std::string problem(const TestFolder& folder, const ArchiveLimits& limits = {}) 
 }  // namespace
 
 TEST_CASE("the same files make the same bytes, whenever and in whatever order they were written") {
-  TestFolder a;
+  FunctionFolder a;
   a.write("b.py", "two");
   a.write("a.py", "one");
   a.write("lib/c.py", std::string(300'000, 'c'));
-  TestFolder b;
+  FunctionFolder b;
   b.write("lib/c.py", std::string(300'000, 'c'));
   b.write("a.py", "one");
   b.write("b.py", "two");
@@ -79,7 +80,7 @@ TEST_CASE("the same files make the same bytes, whenever and in whatever order th
 }
 
 TEST_CASE("contents and the executable bit survive") {
-  TestFolder folder;
+  FunctionFolder folder;
   folder.write("run", std::string("\0\1\2\xff", 4));
   folder.write("empty", "");
   REQUIRE(::chmod((folder.path + "/run").c_str(), 0700) == 0);
@@ -94,7 +95,7 @@ TEST_CASE("contents and the executable bit survive") {
 }
 
 TEST_CASE("what no function needs is left out") {
-  TestFolder folder;
+  FunctionFolder folder;
   for (const char* name :
        {"app.py", "node_modules/a/index.js", "sub/.gitignore", ".git/HEAD",
         "__pycache__/app.cpython-311.pyc", "lib/x.pyc", "node_modules/.cache/big", "sub/.DS_Store",
@@ -109,7 +110,7 @@ TEST_CASE("what no function needs is left out") {
 }
 
 TEST_CASE("links are followed inside of the folder only") {
-  TestFolder folder;
+  FunctionFolder folder;
   folder.write("real/a.txt", "text");
   std::filesystem::create_symlink("real/a.txt", folder.path + "/link.txt");
   std::filesystem::create_symlink("real", folder.path + "/also");
@@ -132,7 +133,7 @@ TEST_CASE("links are followed inside of the folder only") {
 }
 
 TEST_CASE("limits and odd files are named") {
-  TestFolder folder;
+  FunctionFolder folder;
   CHECK_THAT(problem(folder), Contains("no file"));
   folder.write("a");
   folder.write("b");

@@ -28,7 +28,13 @@ struct Journey {
   Package package;
   std::optional<Result<StagedCode>> code;
   DeployDone done;
+  DeployWanted wanted;
 };
+
+Result<Deployed> put(FunctionService& service, Journey& journey) {
+  if (journey.wanted && !journey.wanted()) return Error{Code::timed_out, {}};
+  return put_function(service, std::move(journey.package.spec), *std::move(journey.code));
+}
 
 }  // namespace
 
@@ -62,19 +68,19 @@ Result<Deployed> put_function(FunctionService& service, FunctionSpec spec,
   return out;
 }
 
-Status deploy(StoreThread& store, Package package, DeployDone done) {
+Status deploy(StoreThread& store, Package package, DeployDone done, DeployWanted wanted) {
   auto journey = std::make_shared<Journey>();
   journey->package = std::move(package);
   journey->done = std::move(done);
-  const auto put = [&store, journey](FunctionService& service) {
-    auto result = std::make_shared<Result<Deployed>>(
-        put_function(service, std::move(journey->package.spec), *std::move(journey->code)));
+  journey->wanted = std::move(wanted);
+  const auto change = [&store, journey](FunctionService& service) {
+    auto result = std::make_shared<Result<Deployed>>(put(service, *journey));
     store.answer([journey, result] { journey->done(std::move(*result)); });
   };
-  const bool taken = store.post_code([&store, journey, put](const FunctionService& service) {
+  const bool taken = store.post_code([&store, journey, change](const FunctionService& service) {
     journey->code.emplace(service.prepare_code(journey->package.archive.get()));
     journey->package.archive.reset();
-    if (store.post(put)) return;
+    if (store.post(change)) return;
     store.answer([journey] {
       journey->done(Error{Code::store_busy, "too many changes of functions wait"});
     });

@@ -23,8 +23,12 @@ Result<Deployed> put_function(FunctionService& service, FunctionSpec spec, Resul
 // Runs on the loop's thread, after the engine has applied the change.
 using DeployDone = std::function<void(Result<Deployed>)>;
 
+// Asked once, on the store's thread, when the code is ready and before anything is changed. False:
+// it is not wanted any more, so that nothing changes, and `done` gets timed_out.
+using DeployWanted = std::function<bool()>;
+
 // THREAD-SAFE, returns at once. `done` runs once, unless the store stops before: then it is
 // destroyed without running. Errors, and then `done` never runs: store_busy.
-Status deploy(StoreThread& store, Package package, DeployDone done);
+Status deploy(StoreThread& store, Package package, DeployDone done, DeployWanted wanted = {});
 
 }  // namespace hearth

@@ -4,12 +4,13 @@
 #include <fcntl.h>
 
 #include "package/deploy.h"
-#include "package/test_folder.h"
 #include "store/test_rig.h"
 #include "tests/catch.h"
+#include "tests/test_folder.h"
 
 using namespace hearth;
 using Catch::Matchers::Contains;
+using hearth_test::FunctionFolder;
 
 namespace {
 
@@ -55,7 +56,7 @@ struct StoreRig {
 }  // namespace
 
 TEST_CASE("files in memory make the package that the same folder makes") {
-  TestFolder folder;
+  FunctionFolder folder;
   folder.write("app.py", kPython);
   folder.write("lib/x.txt", "x");
   PackageSource on_disk;
@@ -80,7 +81,7 @@ TEST_CASE("files in memory make the package that the same folder makes") {
 }
 
 TEST_CASE("the text of a manifest wins over a file, and a name over both") {
-  TestFolder folder;
+  FunctionFolder folder;
   folder.write("app.py", kPython);
   folder.write("function.yaml", "name: own\ntimeout: 1s\n");
   folder.write("other.yaml", "name: other\ntimeout: 2s\n");

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "store/state_folder.h"
-#include "store/unpack.h"
+#include "store/unpack_process.h"
 
 namespace hearth {
 
@@ -42,18 +42,28 @@ class StagedCode {
 
 class CodeStore {
  public:
+  // Hears of each run of the unpacker that has less than all layers, with the reason; on the thread
+  // that unpacks.
+  using LayersFn = std::function<void(uint32_t layers, const std::string& missing)>;
+
   // `folder` must outlive this.
-  CodeStore(const StateFolder& folder, const UnpackLimits& limits)
-      : folder_(folder), limits_(limits) {}
+  CodeStore(const StateFolder& folder, const UnpackOptions& options);
+  // Before the first use.
+  void set_layers_listener(LayersFn listener) { on_layers_ = std::move(listener); }
 
   // THREAD-SAFE. What takes long of a deploy: copies the archive (from its begin) into staging/,
-  // hashes it, unpacks it and makes both durable. Code that the store seems to have is not unpacked
-  // again. An archive above `bytes_max` is archive_invalid; else the errors of unpack_zip.
+  // has it hashed and unpacked by a process of its own, and makes both durable. Code that the store
+  // seems to have is not unpacked again. An archive above `bytes_max` is archive_invalid; else the
+  // errors of UnpackProcess.
   Result<StagedCode> prepare(int archive, uint64_t bytes_max) const;
-  // Unpacks what prepare() left packed. Errors: those of unpack_zip.
+  // Unpacks what prepare() left packed. Errors: those of UnpackProcess.
   Status unpack(StagedCode& staged) const;
   // Gives it its name, once durable; replaces a left-over of the same name. It is unpacked.
   Status publish(StagedCode& staged);
+  // THREAD-SAFE. Gives up the unpacking that runs, with shutting_down, and all that would follow.
+  void stop();
+  // THREAD-SAFE.
+  const UnpackStats& stats() const { return stats_; }
 
   // The unpacked folder, the archive. Errors: store_failed when it is not there.
   Result<UniqueFd> open_code(const std::string& sha256) const;
@@ -65,9 +75,17 @@ class CodeStore {
 
  private:
   Result<StagedCode> stage(int archive, uint64_t bytes_max) const;
+  Result<UnpackProcess> start_unpacker(StagedCode& staged) const;
+  Status finish_unpacker(StagedCode& staged, UnpackProcess& process) const;
+  // Counts how it went.
+  template <class T>
+  Result<T> counted(Result<T> result) const;
 
   const StateFolder& folder_;
-  const UnpackLimits limits_;
+  const UnpackOptions options_;
+  LayersFn on_layers_;
+  UniqueFd stop_;  // an eventfd
+  mutable UnpackStats stats_;
 };
 
 }  // namespace hearth

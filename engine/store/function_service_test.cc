@@ -34,7 +34,6 @@ TEST_CASE("a function that was created is there after a restart") {
     spec.description = "says hello";
     spec.role = "r";
     spec.cpu_millis = 500;
-    spec.leftovers = Leftovers::recycle;
     spec.recycle = {100, seconds(90), mebibytes(200)};
     spec.zygote = Zygote::off;
     spec.tmp_bytes = mebibytes(16);

@@ -10,10 +10,12 @@ namespace {
 // room.
 constexpr milliseconds kMailboxRetry{1};
 
-UnpackLimits unpack_limits(const Limits& limits) {
-  UnpackLimits unpack;
-  unpack.bytes_max = limits.code_unpacked_max;
-  unpack.files_max = limits.code_files_max;
+UnpackOptions unpack_options(const StoreThread::Options& options) {
+  UnpackOptions unpack;
+  unpack.limits.bytes_max = options.limits.code_unpacked_max;
+  unpack.limits.files_max = options.limits.code_files_max;
+  unpack.time_max = options.limits.code_unpack_time;
+  unpack.confined = options.sandbox >= SandboxLeast::user;
   return unpack;
 }
 
@@ -34,7 +36,9 @@ Result<std::vector<FunctionSpecPtr>> StoreThread::open(StateLock lock) {
   database_.emplace(HEARTH_TRY(Database::open(folder_->database_path())));
   HEARTH_TRY(database_->check());
   HEARTH_TRY(migrate(*database_));
-  code_.emplace(*folder_, unpack_limits(limits));
+  code_.emplace(*folder_, unpack_options(options_));
+  code_->set_layers_listener(
+      [this](uint32_t layers, const std::string& missing) { on_layers(layers, missing); });
   FunctionService::Options options;
   options.limits = limits;
   options.runtimes = options_.runtimes;
@@ -64,6 +68,19 @@ void StoreThread::on_committed(const FunctionChange& change) {
   if (on_change_) answer([this, change] { on_change_(change); });
 }
 
+// Once for each state: it is the machine's, not the archive's.
+void StoreThread::on_layers(uint32_t layers, const std::string& missing) {
+  if (layers_logged_.exchange(layers) == layers) return;
+  if (unpack_confined(layers)) {
+    log_.info("store", "archives are unpacked without one of the layers: {}", missing);
+  } else {
+    log_.warning("store",
+                 "archives are unpacked by a process that is NOT fully confined, as sandbox.mode "
+                 "permits: {}",
+                 missing);
+  }
+}
+
 void StoreThread::start() {
   HEARTH_ASSERT(service_.has_value() && !thread_.joinable());
   logs_->start();
@@ -75,6 +92,7 @@ void StoreThread::stop() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
+    if (code_busy_) code_->stop();
     wake_.notify_one();
     code_wake_.notify_one();
     stop_wake_.notify_all();
@@ -117,10 +135,12 @@ void StoreThread::run_code() {
     if (stopping_) return;
     CodeJob job = std::move(code_jobs_.front());
     code_jobs_.pop_front();
+    code_busy_ = true;
     lock.unlock();
     job(*service_);
     job = nullptr;
     lock.lock();
+    code_busy_ = false;
   }
 }
 

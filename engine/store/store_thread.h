@@ -2,6 +2,7 @@
 // The loop posts jobs; results come back through the loop's mailbox. One thread has the database.
 // A second one takes uploads apart, so that no list and no log waits for a large deploy.
 #pragma once
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -32,10 +33,12 @@ class StoreThread {
     std::string state_folder;
     Limits limits;
     RuntimeSet runtimes{};
-    SandboxLeast sandbox = SandboxLeast::any;  // the mode in force; any = off
-    std::string egress_problem;                // why network: egress can't be had; empty = it can
-    size_t jobs_max = 256;                     // jobs that wait, for each of the two threads
-    uint32_t log_segments = 8;                 // files a function's log is cut into
+    // The mode in force; any = off. Below user, an unpacker of archives that can't confine itself
+    // works all the same.
+    SandboxLeast sandbox = SandboxLeast::strict;
+    std::string egress_problem;  // why network: egress can't be had; empty = it can
+    size_t jobs_max = 256;       // jobs that wait, for each of the two threads
+    uint32_t log_segments = 8;   // files a function's log is cut into
   };
 
   // `mailbox` is the loop's, `clock` is read from several threads; both must outlive this.
@@ -64,8 +67,8 @@ class StoreThread {
   // Starts the threads, with all signals blocked in them.
   void start();
   // Runs the jobs that wait for the database, drops the code jobs that wait (they have changed
-  // nothing, and nobody was told anything), then ends the threads. Answers that the mailbox does
-  // not take any more are dropped. On the loop's thread.
+  // nothing, and nobody was told anything), gives up an unpacking, then ends the threads. Answers
+  // that the mailbox does not take any more are dropped. On the loop's thread.
   void stop();
 
   // THREAD-SAFE. Jobs run in order. False: jobs_max wait already, or it is stopping.
@@ -78,6 +81,8 @@ class StoreThread {
 
   // THREAD-SAFE, as LogFiles says; after open().
   LogFiles& logs() { return *logs_; }
+  // THREAD-SAFE, after open().
+  const UnpackStats& unpack_stats() const { return code_->stats(); }
   // After open(). Constant.
   const StateFolder& folder() const { return *folder_; }
 
@@ -85,6 +90,7 @@ class StoreThread {
   void run();
   void run_code();
   void on_committed(const FunctionChange& change);
+  void on_layers(uint32_t layers, const std::string& missing);
 
   Mailbox& mailbox_;
   const Clock& clock_;
@@ -105,6 +111,9 @@ class StoreThread {
   std::deque<Job> jobs_;
   std::deque<CodeJob> code_jobs_;
   bool stopping_ = false;
+  bool code_busy_ = false;  // a code job runs
+
+  std::atomic<uint32_t> layers_logged_ = ~0U;
 
   std::thread thread_;
   std::thread code_thread_;

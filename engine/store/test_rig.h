@@ -53,6 +53,11 @@ inline std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+inline void write_file(const std::string& path, const std::string& bytes) {
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  HEARTH_ASSERT(fd.valid() && ::fchmod(fd.get(), 0644) == 0 && write_all(fd.get(), bytes));
+}
+
 struct ZipEntry {
   std::string name;
   std::string data;
@@ -167,7 +172,7 @@ struct ServiceRig {
   explicit ServiceRig(FunctionService::Options options = standard(), const std::string& path = {})
       : state(take(StateFolder::open(path.empty() ? folder.emplace().path() + "/state" : path))),
         database(take(Database::open(state.database_path()))),
-        code(state, UnpackLimits{}) {
+        code(state, UnpackOptions{}) {
     HEARTH_ASSERT(migrate(database));
     service.emplace(database, code, state, clock, std::move(options));
     HEARTH_ASSERT(service->collect());

@@ -21,33 +21,61 @@ namespace {
 constexpr uint32_t kMadeOnUnix = 3;
 constexpr uint32_t kEncrypted = 1;
 constexpr size_t kChunk = 64 * 1024;
+constexpr size_t kBuffer = 16 * 1024;
+
+// What minizip says when it gets no memory for an entry.
+bool is_out_of_memory(int result) { return result == UNZ_INTERNALERROR || result == Z_MEM_ERROR; }
+
+Error out_of_memory() { return Error{Code::unpack_failed, "it ran out of memory"}; }
 
 Error invalid(std::string_view name, std::string_view why) {
   return Error{Code::archive_invalid, fmt::format("entry {}: {}", shown_name(name), why)};
 }
 
 // The archive's descriptor as minizip wants a file. pread leaves the descriptor's position alone.
+// Small reads, since minizip reads headers byte by byte, come out of a buffer.
 struct ArchiveFile {
-  int fd;
-  uint64_t size;
+  int fd = -1;
+  uint64_t size = 0;
   uint64_t position = 0;
   // minizip takes the end of the file for zeros unless the file says that it has an error.
   bool too_short = false;
+  std::vector<char> buffer = std::vector<char>(kBuffer);
+  uint64_t buffer_at = 0;
+  size_t buffer_size = 0;
 
   static voidpf open(voidpf opaque, const void*, int) { return opaque; }
-  static uLong read(voidpf, voidpf stream, void* buffer, uLong size) {
+  static uLong read(voidpf, voidpf stream, void* to, uLong size) {
     auto* self = static_cast<ArchiveFile*>(stream);
     uLong done = 0;
     while (done < size) {
-      const ssize_t n = ::pread(self->fd, static_cast<char*>(buffer) + done, size - done,
-                                static_cast<off_t>(self->position));
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) break;
-      self->position += static_cast<uint64_t>(n);
-      done += static_cast<uLong>(n);
+      const size_t n = self->take(static_cast<char*>(to) + done, size - done);
+      if (n == 0) break;
+      self->position += n;
+      done += n;
     }
     if (done < size) self->too_short = true;
     return done;
+  }
+  // Some of the bytes at `position`; 0: there are none, or they can't be read.
+  size_t take(char* to, size_t wanted) {
+    if (position < buffer_at || position - buffer_at >= buffer_size) {
+      if (wanted >= buffer.size()) return read_at(to, wanted);
+      buffer_at = position;
+      buffer_size = read_at(buffer.data(), buffer.size());
+      if (buffer_size == 0) return 0;
+    }
+    const size_t offset = static_cast<size_t>(position - buffer_at);
+    const size_t n = std::min(wanted, buffer_size - offset);
+    std::memcpy(to, buffer.data() + offset, n);
+    return n;
+  }
+  size_t read_at(char* to, size_t wanted) const {
+    for (;;) {
+      const ssize_t n = ::pread(fd, to, wanted, static_cast<off_t>(position));
+      if (n < 0 && errno == EINTR) continue;
+      return n < 0 ? 0 : static_cast<size_t>(n);
+    }
   }
   static ZPOS64_T tell(voidpf, voidpf stream) {
     return static_cast<ArchiveFile*>(stream)->position;
@@ -175,12 +203,16 @@ Status Unpacker::check_entry(std::string_view name, const unz_file_info64& entry
 
 Status Unpacker::check_kind(std::string_view name, const unz_file_info64& entry,
                             bool folder) const {
-  const uLong kind = (entry.version >> 8) == kMadeOnUnix ? (entry.external_fa >> 16) & S_IFMT : 0;
+  const bool unix_made = (entry.version >> 8) == kMadeOnUnix;
+  const uLong kind = unix_made ? (entry.external_fa >> 16) & S_IFMT : 0;
   if (kind == S_IFLNK) {
     return invalid(name, "is a symbolic link; put the file itself into the archive");
   }
   if (kind != 0 && kind != S_IFREG && kind != S_IFDIR) {
     return invalid(name, "is a device or another special file");
+  }
+  if (!folder && unix_made && ((entry.external_fa >> 16) & (S_ISUID | S_ISGID)) != 0) {
+    return invalid(name, "is setuid or setgid; take those bits off (chmod ug-s)");
   }
   if (kind == S_IFDIR && !folder) return invalid(name, "is a folder with the name of a file");
   if (folder && (kind == S_IFREG || entry.uncompressed_size != 0)) {
@@ -190,13 +222,16 @@ Status Unpacker::check_kind(std::string_view name, const unz_file_info64& entry,
 }
 
 Status Unpacker::write_file(const std::string& name, const unz_file_info64& entry, mode_t mode) {
-  if (unzOpenCurrentFile(zip_) != UNZ_OK) {
+  const int opened = unzOpenCurrentFile(zip_);
+  if (is_out_of_memory(opened)) return out_of_memory();
+  if (opened != UNZ_OK) {
     return invalid(name, "the entry's own header is damaged or contradicts the directory");
   }
   const UniqueFd file = HEARTH_TRY(open_at(folder_, name, O_WRONLY | O_CREAT | O_EXCL, mode));
   uint64_t written = 0;
   for (;;) {
     const int n = unzReadCurrentFile(zip_, chunk_.data(), static_cast<unsigned>(chunk_.size()));
+    if (is_out_of_memory(n)) return out_of_memory();
     if (n < 0) return invalid(name, "the packed data is damaged");
     if (n == 0) break;
     written += static_cast<uint64_t>(n);
@@ -231,7 +266,9 @@ Status Unpacker::count(std::string_view name, uint64_t bytes) {
 Result<Unpacked> unpack_zip(int archive, int folder, const UnpackLimits& limits) {
   struct stat status {};
   if (::fstat(archive, &status) != 0) return os_error("stat the archive");
-  ArchiveFile file{archive, static_cast<uint64_t>(status.st_size)};
+  ArchiveFile file;
+  file.fd = archive;
+  file.size = static_cast<uint64_t>(status.st_size);
   zlib_filefunc64_def functions{};
   functions.zopen64_file = &ArchiveFile::open;
   functions.zread_file = &ArchiveFile::read;

@@ -27,9 +27,10 @@ struct Unpacked {
 // 0755 when the archive marks them executable by anyone, folders 0755. Nothing else of the
 // archive's modes, owners and times is taken over. Refused with archive_invalid, naming the entry:
 // absolute names, "..", ".", empty components, backslashes, control characters, names that are not
-// UTF-8, names that are there twice or differ in case only, symbolic links, devices, encrypted
-// entries, unknown methods, wrong sizes and checksums, overlapping entries, and what passes a
-// limit. On an error what was written so far stays; the caller removes the folder.
+// UTF-8, names that are there twice or differ in case only, symbolic links, devices, setuid and
+// setgid files, encrypted entries, unknown methods, wrong sizes and checksums, overlapping entries,
+// and what passes a limit. unpack_failed: out of memory. On an error what was written so far stays;
+// the caller removes the folder.
 Result<Unpacked> unpack_zip(int archive, int folder, const UnpackLimits& limits);
 
 }  // namespace hearth

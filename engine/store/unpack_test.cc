@@ -54,7 +54,7 @@ TEST_CASE("a good archive comes out with its files and fixed modes") {
   const UniqueFd zip = ZipMaker()
                            .add("app.py", "print(1)\n", 0100600)
                            .add("bin/", "", 040700)
-                           .add("bin/tool", "#!/bin/sh\n", 0104777)
+                           .add("bin/tool", "#!/bin/sh\n", 0101777)
                            .add(packed)
                            .add("grüße.txt", "")
                            .file();
@@ -105,6 +105,9 @@ TEST_CASE("entries that are not plain files or folders are refused") {
   refuses(ZipMaker().add("link", "/etc/passwd", 0120777).file(), "symbolic link");
   refuses(ZipMaker().add("dev", "", 0020666).file(), "device");
   refuses(ZipMaker().add("fifo", "", 0010666).file(), "device");
+  refuses(ZipMaker().add("su", "x", 0104755).file(), "setuid");
+  refuses(ZipMaker().add("sg", "x", 0102755).file(), "setgid");
+  refuses(ZipMaker().add("su", "x", 04755).file(), "setuid");
   refuses(ZipMaker().add("dir", "", 0040755).file(), "folder with the name of a file");
   refuses(ZipMaker().add("file/", "x", 0100644).file(), "file with the name of a folder");
   ZipEntry secret;

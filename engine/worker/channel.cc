@@ -1,5 +1,7 @@
 #include "worker/channel.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -101,6 +103,31 @@ void Channel::send_control(FrameType type, InvocationId id, uint16_t aux,
   encode_header(at, {static_cast<uint32_t>(payload.size()), type, 0, aux, id});
   if (!payload.empty()) std::memcpy(at + kHeaderSize, payload.data(), payload.size());
   mark_dirty();
+}
+
+bool Channel::send_fork(InvocationId id, std::span<const int> fds) {
+  flush();
+  if (!is_open() || blocked_ || !waiting_.empty()) return false;
+  char header[kHeaderSize];
+  encode_header(header, {0, FrameType::fork, 0, 0, id});
+  iovec data{header, sizeof header};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kForkDescriptors)] = {};
+  HEARTH_ASSERT(fds.size() == kForkDescriptors);
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(fds.size_bytes());
+  std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
+  // On a stream socket 16 bytes go whole or not at all: less than a buffer's least size.
+  if (::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) != ssize_t{kHeaderSize})
+    return false;
+  written_ += kHeaderSize;
+  return true;
 }
 
 void Channel::send_call(const CallFrame& frame) {

@@ -1,6 +1,7 @@
 // One worker's socket: frames out in batches, frames in by whole reads, the calls that are on it.
 // What the frames mean is for the owner. Loop thread only. A warm call allocates nothing here.
 #pragma once
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -54,6 +55,9 @@ class Channel {
 
   void send_call(const CallFrame& call);
   void send_control(FrameType type, InvocationId id, uint16_t aux, std::string_view payload = {});
+  // A FORK frame, with descriptors that stay the caller's, at once and behind everything that
+  // waits. False: the worker doesn't read its socket, or is gone.
+  bool send_fork(InvocationId id, std::span<const int> fds);
   // Writes what waits with one system call; the rest follows when the socket has room.
   void flush();
   // Reads what is there now until the socket is empty, `most` bytes at most. For the last words of

@@ -1,6 +1,7 @@
 #include "worker/channel.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -146,4 +147,48 @@ TEST_CASE("bytes that are no frame are told and end of file too") {
   other.far.reset();
   other.loop.step(milliseconds(50));
   CHECK(other.closed);
+}
+
+TEST_CASE("FORK goes out behind what waits, with its descriptors") {
+  Rig rig;
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const UniqueFd in(ends[0]), out(ends[1]);
+  const int fds[kForkDescriptors] = {out.get(), in.get(), in.get(), in.get()};
+  rig.channel.send_control(FrameType::ping, {}, 7);
+  REQUIRE(rig.channel.send_fork({5, 6}, fds));
+  char bytes[64];
+  iovec data{bytes, sizeof bytes};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 16)];
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  REQUIRE(::recvmsg(rig.far.get(), &message, 0) == 2 * kHeaderSize);
+  CHECK(decode_header(bytes).type == FrameType::ping);
+  const FrameHeader fork = decode_header(bytes + kHeaderSize);
+  CHECK((fork.type == FrameType::fork && fork.length == 0 && fork.id == InvocationId{5, 6}));
+  const cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  REQUIRE(rights != nullptr);
+  REQUIRE(rights->cmsg_len == CMSG_LEN(sizeof fds));
+  int got[kForkDescriptors];
+  std::memcpy(got, CMSG_DATA(rights), sizeof got);
+  REQUIRE(::write(got[0], "x", 1) == 1);
+  char byte = 0;
+  CHECK((::read(in.get(), &byte, 1) == 1 && byte == 'x'));
+  for (const int fd : got) ::close(fd);
+}
+
+TEST_CASE("FORK to a worker that reads nothing is given up") {
+  Rig rig;
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const UniqueFd in(ends[0]), out(ends[1]);
+  const int fds[kForkDescriptors] = {out.get(), in.get(), in.get(), in.get()};
+  const std::string large(1 << 20, 'x');
+  rig.channel.send_control(FrameType::init, {}, 0, large);
+  CHECK_FALSE(rig.channel.send_fork({5, 6}, fds));
+  rig.channel.close();
+  CHECK_FALSE(rig.channel.send_fork({5, 6}, fds));
 }

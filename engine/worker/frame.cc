@@ -39,6 +39,12 @@ std::string_view wrong_with(const FrameHeader& h) {
       return f != 0 || h.length != 0 ? "HANDBACK has not the right form" : "";
     case FrameType::log:
       return (f & ~kFlagMore) != 0 || h.length > kPartMax ? "LOG has not the right form" : "";
+    case FrameType::zygote:
+      return (f & ~kFlagError) != 0 || (f == 0 && h.length != 4) ? "ZYGOTE has not the right form"
+                                                                 : "";
+    case FrameType::forked:
+      return (f & ~kFlagError) != 0 || (f == 0 && h.length != 0) ? "FORKED has not the right form"
+                                                                 : "";
     default:
       return "a frame has an unknown type";
   }

@@ -18,6 +18,7 @@ enum class FrameType : uint8_t {
   ping = 0x06,
   credit = 0x07,
   stop = 0x08,
+  fork = 0x09,
   hello = 0x81,
   ready = 0x82,
   init_error = 0x83,
@@ -26,6 +27,8 @@ enum class FrameType : uint8_t {
   pong = 0x86,
   handback = 0x87,
   log = 0x88,
+  zygote = 0x89,
+  forked = 0x8a,
 };
 
 inline constexpr uint8_t kFlagMore = 1;
@@ -39,6 +42,7 @@ inline constexpr size_t kHeaderSize = 16;
 inline constexpr size_t kFrameMax = 131'072;      // payload bytes of a frame
 inline constexpr size_t kPartMax = 65'536;        // payload bytes of an event's or reply's part
 inline constexpr size_t kCallFixedSize = 8 + 16;  // deadline and request id
+inline constexpr size_t kForkDescriptors = 4;     // that ride on FORK
 inline constexpr uint32_t kReplyWindow = 262'144;
 
 struct FrameHeader {

@@ -80,7 +80,12 @@ TEST_CASE("frames that a worker may not send are invalid from their header on") 
   CHECK(taken({4, FrameType::reply, 0x80, 0, {1, 1}}) == Take::invalid);
   CHECK(taken({5, FrameType::ready, 0, 0, {}}) == Take::invalid);
   CHECK(taken({1, FrameType::pong, 0, 0, {}}) == Take::invalid);
-  CHECK(taken({0, static_cast<FrameType>(0x89), 0, 0, {}}) == Take::invalid);
+  CHECK(taken({0, static_cast<FrameType>(0x8B), 0, 0, {}}) == Take::invalid);
+  CHECK(taken({0, FrameType::fork, 0, 0, {1, 1}}) == Take::invalid);
+  CHECK(taken({0, FrameType::zygote, 0, 0, {}}) == Take::invalid);
+  CHECK(taken({4, FrameType::zygote, kFlagMore, 0, {}}) == Take::invalid);
+  CHECK(taken({4, FrameType::forked, 0, 0, {1, 1}}) == Take::invalid);
+  CHECK(taken({4, FrameType::forked, kFlagError | kFlagLast, 0, {1, 1}}) == Take::invalid);
   CHECK(taken({0, static_cast<FrameType>(0), 0, 0, {}}) == Take::invalid);
   CHECK(taken({0, FrameType::chunk, kFlagMore | kFlagError, 0, {1, 1}}) == Take::invalid);
   CHECK(taken({kPartMax + 4, FrameType::reply, 0, 0, {1, 1}}) == Take::incomplete);

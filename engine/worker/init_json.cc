@@ -36,7 +36,8 @@ std::string function_arn(std::string_view name) {
   return fmt::format("arn:aws:lambda:us-east-1:000000000000:function:{}", name);
 }
 
-std::string init_json(const FunctionSpec& spec, std::string_view root, const Limits& limits) {
+std::string init_json(const FunctionSpec& spec, std::string_view root, const Limits& limits,
+                      bool zygote) {
   std::string out = R"({"protocol":1)";
   const auto text = [&](std::string_view key, std::string_view value) {
     out += ",\"";
@@ -60,9 +61,9 @@ std::string init_json(const FunctionSpec& spec, std::string_view root, const Lim
     append_json_string(out, value);
   }
   out += fmt::format(
-      R"(}},"memory_mb":{},"timeout_ms":{},"per_worker":{},"log_rate":{},"log_burst":{}}})",
+      R"(}},"memory_mb":{},"timeout_ms":{},"per_worker":{},"log_rate":{},"log_burst":{}{}}})",
       spec.memory_bytes >> 20, spec.timeout.count(), spec.concurrency.per_worker, limits.log_rate,
-      limits.log_burst);
+      limits.log_burst, zygote ? ",\"zygote\":true" : "");
   return out;
 }
 

@@ -22,6 +22,9 @@ Launcher::Launcher(Loop& loop, Owner& owner, Log log) : loop_(loop), owner_(owne
 
 Launcher::~Launcher() {
   poll_.stop();
+  // Copies of both descriptors that a forked child of the host holds would keep the spawner alive;
+  // this ends the connection itself.
+  if (process_.control.valid()) ::shutdown(process_.control.get(), SHUT_RDWR);
   process_.lifeline.reset();
   process_.control.reset();
   if (!process_.pidfd.valid()) return;
@@ -71,8 +74,8 @@ void Launcher::flush() {
 }
 
 void Launcher::spawn(WorkerId worker, uint32_t runtime, const SandboxLimits& limits,
-                     sandbox::Network network, std::string_view code_sha256,
-                     std::string_view entry) {
+                     sandbox::Network network, std::string_view code_sha256, std::string_view entry,
+                     bool family) {
   sandbox::SpawnRequest request{};
   request.slot = worker.slot;
   request.generation = worker.generation;
@@ -81,10 +84,22 @@ void Launcher::spawn(WorkerId worker, uint32_t runtime, const SandboxLimits& lim
   request.tmp_bytes = limits.tmp_bytes;
   request.cpu_millis = limits.cpu_millis;
   request.network = static_cast<uint8_t>(network);
+  request.family = family ? 1 : 0;
   HEARTH_ASSERT(code_sha256.size() <= sizeof request.code && entry.size() < sizeof request.entry);
   code_sha256.copy(request.code, sizeof request.code);
   entry.copy(request.entry, sizeof request.entry - 1);
   send(request, sandbox::MessageType::kSpawn);
+}
+
+void Launcher::fork(WorkerId worker, WorkerId zygote, const SandboxLimits& limits) {
+  sandbox::ForkRequest request{};
+  request.slot = worker.slot;
+  request.generation = worker.generation;
+  request.zygote_slot = zygote.slot;
+  request.zygote_generation = zygote.generation;
+  request.memory_bytes = limits.memory_bytes;
+  request.cpu_millis = limits.cpu_millis;
+  send(request, sandbox::MessageType::kFork);
 }
 
 void Launcher::assign(WorkerId worker, const SandboxLimits& limits, std::string_view code_sha256) {
@@ -125,7 +140,7 @@ void Launcher::on_poll(int events) {
 
 bool Launcher::receive_one() {
   alignas(8) char data[sizeof(sandbox::ReadyMessage) + 64];
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * sandbox::kSpawnFds)];
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * sandbox::kForkFds)];
   iovec vec{data, sizeof data};
   msghdr message{};
   message.msg_iov = &vec;
@@ -141,7 +156,7 @@ bool Launcher::receive_one() {
     lost("it has ended");
     return false;
   }
-  int fds[sandbox::kSpawnFds] = {-1, -1, -1, -1};
+  int fds[sandbox::kForkFds] = {-1, -1, -1, -1, -1, -1, -1};
   int count = 0;
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
@@ -174,6 +189,11 @@ void Launcher::handle(const char* data, size_t size, int* fds, int fd_count) {
     owner_.on_assigned(worker, answer.error, detail);
     return;
   }
+  if (header.type == sandbox::MessageType::kForkEnds) {
+    // With some lost on the way, the far ends go with this: the spawner sees that and says so.
+    if (fd_count == sandbox::kForkFds) hand_over_ends(worker, fds);
+    return;
+  }
   if (header.type != sandbox::MessageType::kSpawned) return;
   Spawned spawned;
   spawned.worker = worker;
@@ -186,11 +206,22 @@ void Launcher::handle(const char* data, size_t size, int* fds, int fd_count) {
     spawned.err.reset(std::exchange(fds[sandbox::kFdStderr], -1));
     if (fd_count > sandbox::kFdEgress)
       spawned.egress.reset(std::exchange(fds[sandbox::kFdEgress], -1));
-  } else if (answer.error == 0) {
+  } else if (answer.error == 0 && !owner_.has_ends(worker)) {
     spawned.error = EMFILE;  // descriptors were lost on the way: the engine has none left
     spawned.detail = "the engine is out of file descriptors";
   }
   owner_.on_spawned(std::move(spawned));
+}
+
+void Launcher::hand_over_ends(WorkerId worker, int* fds) {
+  ForkEnds ends;
+  ends.worker = worker;
+  ends.channel.reset(std::exchange(fds[sandbox::kFdChannel], -1));
+  ends.out.reset(std::exchange(fds[sandbox::kFdStdout], -1));
+  ends.err.reset(std::exchange(fds[sandbox::kFdStderr], -1));
+  for (size_t i = 0; i < ends.far.size(); ++i)
+    ends.far[i].reset(std::exchange(fds[size_t{sandbox::kPlainFds} + i], -1));
+  owner_.on_fork_ends(std::move(ends));
 }
 
 void Launcher::lost(std::string_view why) {

@@ -1,6 +1,7 @@
 // The engine's side of the spawner: starts it, asks for workers, hears how they end. Loop thread
 // only; open() blocks until the spawner is ready.
 #pragma once
+#include <array>
 #include <deque>
 #include <string>
 #include <vector>
@@ -34,12 +35,24 @@ struct SandboxLimits {
   uint32_t cpu_millis = 0;
 };
 
+// What the spawner made for a worker that is to be forked from a zygote.
+struct ForkEnds {
+  WorkerId worker;
+  UniqueFd channel;
+  UniqueFd out;
+  UniqueFd err;
+  std::array<UniqueFd, sandbox::kForkFds - size_t{sandbox::kPlainFds}> far;  // for the zygote
+};
+
 class Launcher {
  public:
   class Owner {
    public:
     virtual ~Owner() = default;
+    // Of a forked worker without descriptors: they came with on_fork_ends.
     virtual void on_spawned(Spawned&& spawned) = 0;
+    virtual void on_fork_ends(ForkEnds&& ends) = 0;
+    virtual bool has_ends(WorkerId worker) const = 0;  // did on_fork_ends come?
     virtual void on_assigned(WorkerId worker, int error, std::string_view detail) = 0;
     virtual void on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) = 0;
     // The spawner is gone, and every worker with it. Nothing follows.
@@ -54,7 +67,10 @@ class Launcher {
   Status open(const sandbox::SpawnerConfig& config);
 
   void spawn(WorkerId worker, uint32_t runtime, const SandboxLimits& limits,
-             sandbox::Network network, std::string_view code_sha256, std::string_view entry);
+             sandbox::Network network, std::string_view code_sha256, std::string_view entry,
+             bool family = false);
+  // on_fork_ends and then on_spawned follow, or on_spawned with an error.
+  void fork(WorkerId worker, WorkerId zygote, const SandboxLimits& limits);
   void assign(WorkerId worker, const SandboxLimits& limits, std::string_view code_sha256);
   void kill(WorkerId worker);
   // Stops every process of the sandbox where it stands, and lets it go on. Nothing where there is
@@ -72,6 +88,7 @@ class Launcher {
   void on_poll(int events);
   bool receive_one();
   void handle(const char* data, size_t size, int* fds, int fd_count);
+  void hand_over_ends(WorkerId worker, int* fds);
   void flush();
   void lost(std::string_view why);
 

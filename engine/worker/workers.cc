@@ -4,8 +4,10 @@
 #include <fmt/core.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "worker/init_json.h"
@@ -17,6 +19,25 @@ constexpr size_t kReadBuffer =
     512 * 1024;  // a full prefetch window of replies, and the begin of one more
 constexpr milliseconds kClosedGrace{
     100};  // from a closed channel to the kill, for the exit to be told with its own status
+
+// A line of /proc/PID/status in bytes; 0 when it can't be read.
+uint64_t memory_figure(int pid, const char* name) {
+  if (pid == 0) return 0;
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/%d/status", pid);
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return 0;
+  char text[4096];
+  const ssize_t n = ::read(fd.get(), text, sizeof text - 1);
+  if (n <= 0) return 0;
+  text[n] = '\0';
+  const char* line = std::strstr(text, name);
+  return line != nullptr ? kibibytes(std::strtoull(line + std::strlen(name), nullptr, 10)) : 0;
+}
+
+uint32_t microseconds_since(MonotonicTime then, MonotonicTime now) {
+  return static_cast<uint32_t>(std::clamp<int64_t>(to_us(now - then), 0, UINT32_MAX));
+}
 
 }  // namespace
 
@@ -58,19 +79,26 @@ Workers::Process* Workers::find(WorkerId id) const {
 
 // ---- WorkerLink
 
-void Workers::start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) {
+Workers::Process* Workers::add(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) {
   auto process = std::make_unique<Process>(*this, worker, limits_);
   process->runtime = runtime;
   process->spec = spec;
+  process->asked = loop_.now();
   HEARTH_ASSERT(processes_[worker.slot] == nullptr);
   processes_[worker.slot] = std::move(process);
-  const bool native = runtime == Runtime::native;
-  launcher_.spawn(worker, static_cast<uint32_t>(runtime),
-                  {.memory_bytes = spec != nullptr              ? spec->memory_bytes
-                                   : runtime == Runtime::nodejs ? kParkedNodeMemory
-                                                                : 0},
-                  spec != nullptr && spec->network == Network::egress ? sandbox::Network::kEgress
-                                                                      : sandbox::Network::kNone,
+  return processes_[worker.slot].get();
+}
+
+void Workers::start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) {
+  add(worker, shape.runtime, spec);
+  const bool native = shape.runtime == Runtime::native;
+  SandboxLimits limits;
+  limits.memory_bytes = shape.memory_bytes;
+  limits.tmp_bytes = shape.tmp_bytes;
+  // Until it has code a worker runs only ours: its quota comes with the code.
+  limits.cpu_millis = native ? spec->cpu_millis : 0;
+  launcher_.spawn(worker, static_cast<uint32_t>(shape.runtime), limits,
+                  static_cast<sandbox::Network>(shape.network),
                   native ? std::string_view(spec->code_sha256) : std::string_view(),
                   native ? std::string_view(spec->handler) : std::string_view());
 }
@@ -81,9 +109,16 @@ void Workers::bind(WorkerId worker, const FunctionSpecPtr& spec) {
   process->spec = spec;
   if (process->runtime == Runtime::native) {
     send_init(*process);  // the code has been there since it was started
-  } else {
-    launcher_.assign(worker, {.memory_bytes = spec->memory_bytes}, spec->code_sha256);
+    return;
   }
+  process->asked = loop_.now();
+  if (process->parked) process->times = {};  // nobody waited for its start
+  launcher_.assign(worker, {.memory_bytes = spec->memory_bytes, .cpu_millis = spec->cpu_millis},
+                   spec->code_sha256);
+}
+
+void Workers::note_runtime_ready(Process& process) {
+  process.times.runtime_us = microseconds_since(process.running, loop_.now());
 }
 
 // Before INIT, so that no code of the function runs without them.
@@ -103,7 +138,8 @@ void Workers::tell_refused(Process& process, const sandbox::egress::Report& repo
 
 void Workers::send_init(Process& process) {
   if (!send_egress_rules(process)) return;
-  const std::string json = init_json(*process.spec, process.root, limits_);
+  const std::string json =
+      init_json(*process.spec, process.root, limits_, process.role == Process::Role::zygote);
   process.channel.send_control(FrameType::init, {}, 0, json);
 }
 
@@ -136,6 +172,8 @@ void Workers::stop(WorkerId worker) {
 }
 
 void Workers::kill(WorkerId worker) { launcher_.kill(worker); }
+void Workers::freeze(WorkerId worker) { launcher_.freeze(worker); }
+void Workers::thaw(WorkerId worker) { launcher_.thaw(worker); }
 
 std::string_view Workers::log_tail(WorkerId worker, InvocationId call) {
   Process* process = find(worker);
@@ -153,18 +191,17 @@ bool Workers::any_byte_sent(WorkerId worker, InvocationId call) const {
 
 uint64_t Workers::memory_peak(WorkerId worker) const {
   const Process* process = find(worker);
-  if (process == nullptr || process->pid == 0) return 0;
-  char path[64];
-  std::snprintf(path, sizeof path, "/proc/%d/status", process->pid);
-  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return 0;
-  char text[4096];
-  const ssize_t n = ::read(fd.get(), text, sizeof text - 1);
-  if (n <= 0) return 0;
-  text[n] = '\0';
-  const char* line = std::strstr(text, "VmHWM:");
-  unsigned long kib = 0;
-  return line != nullptr && std::sscanf(line, "VmHWM: %lu kB", &kib) == 1 ? kibibytes(kib) : 0;
+  return process != nullptr ? memory_figure(process->pid, "VmHWM:") : 0;
+}
+
+uint64_t Workers::memory_now(WorkerId worker) const {
+  const Process* process = find(worker);
+  return process != nullptr ? memory_figure(process->pid, "VmRSS:") : 0;
+}
+
+StartTimes Workers::start_times(WorkerId worker) const {
+  const Process* process = find(worker);
+  return process != nullptr ? process->times : StartTimes{};
 }
 
 void Workers::flush() {
@@ -195,8 +232,12 @@ void Workers::on_spawned(Spawned&& spawned) {
     return;
   }
   process->pid = spawned.pid;
+  process->running = loop_.now();
+  process->times.sandbox_us = microseconds_since(process->asked, process->running);
   process->root = spawned.detail.empty() ? "/var/task" : spawned.detail;
-  if (Status opened = process->channel.open(std::move(spawned.channel)); !opened)
+  const bool forked = process->role == Process::Role::forked;
+  UniqueFd& channel = forked ? process->ends.channel : spawned.channel;
+  if (Status opened = process->channel.open(std::move(channel)); !opened)
     violation(*process, opened.error().detail);
   if (spawned.egress.valid()) {
     const auto on_refused = EgressLink::RefusedFn::to<&Process::on_refused>(process);
@@ -205,8 +246,8 @@ void Workers::on_spawned(Spawned&& spawned) {
         !opened)
       violation(*process, opened.error().detail);
   }
-  open_pipe(*process, process->out, std::move(spawned.out));
-  open_pipe(*process, process->err, std::move(spawned.err));
+  open_pipe(*process, process->out, std::move(forked ? process->ends.out : spawned.out));
+  open_pipe(*process, process->err, std::move(forked ? process->ends.err : spawned.err));
 }
 
 void Workers::on_assigned(WorkerId worker, int error, std::string_view detail) {
@@ -220,6 +261,7 @@ void Workers::on_assigned(WorkerId worker, int error, std::string_view detail) {
     return;
   }
   if (!detail.empty()) process->root = detail;
+  process->times.sandbox_us += microseconds_since(process->asked, loop_.now());
   send_init(*process);
   process->channel.flush();
 }
@@ -230,14 +272,21 @@ void Workers::on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) {
   // Its last words count: what it answered before it ended is an answer.
   if (!process->given_up) process->channel.drain(limits_.reply_max + kReadBuffer);
   // A worker on its way out closes its channel first, and may need long for the rest: only one that
-  // had to be killed broke the protocol.
+  // had to be killed broke the protocol. One that the kernel ended for memory may need longest: all
+  // of its pages have to go first, and our kill may come before its status.
   const int status = exited.wait_status;
   const bool had_to_be_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-  if (process->hung_up && had_to_be_killed) violation(*process, "it closed its channel");
+  const bool out_of_memory = exited.oom != 0 || (process->hung_up && exited.oom_child != 0);
+  if (process->hung_up && had_to_be_killed && !out_of_memory)
+    violation(*process, "it closed its channel");
   WorkerExit exit;
   exit.wait_status = status;
   exit.killed_by_engine = exited.killed_by_request != 0;
-  exit.out_of_memory = exited.oom != 0;
+  exit.out_of_memory = out_of_memory;
+  exit.out_of_memory_child = exited.oom_child != 0;
+  exit.pids_hit = exited.pids_hit != 0;
+  if (exited.with_family != 0)
+    exit.detail = "another worker of its zygote was killed, and without cgroups all of them are";
   gone(*process, exit);
 }
 

@@ -39,17 +39,24 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   Status open(const sandbox::SpawnerConfig& config, Callback<void(std::string_view)> on_lost);
 
   // WorkerLink
-  void start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) override;
+  void start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) override;
   void bind(WorkerId worker, const FunctionSpecPtr& spec) override;
   void send(WorkerId worker, CallFrame&& call) override;
   void cancel(WorkerId worker, InvocationId call) override;
   void recall(WorkerId worker, InvocationId call) override;
   void ping(WorkerId worker, uint16_t sequence) override;
+  bool has_zygotes() const override { return true; }
+  void start_zygote(WorkerId zygote, const FunctionSpecPtr& spec) override;
+  void fork(WorkerId worker, WorkerId zygote, const FunctionSpecPtr& spec) override;
   void stop(WorkerId worker) override;
   void kill(WorkerId worker) override;
+  void freeze(WorkerId worker) override;
+  void thaw(WorkerId worker) override;
   std::string_view log_tail(WorkerId worker, InvocationId call) override;
   bool any_byte_sent(WorkerId worker, InvocationId call) const override;
   uint64_t memory_peak(WorkerId worker) const override;
+  uint64_t memory_now(WorkerId worker) const override;
+  StartTimes start_times(WorkerId worker) const override;
 
   // Writes what is queued for every worker. At the end of each turn.
   void flush();
@@ -88,7 +95,17 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     int pid = 0;
     EgressLink egress;
     std::string root;  // where the worker sees its code
+    enum class Role : uint8_t { plain, zygote, forked };
+    Role role = Role::plain;
+    bool moulded = false;           // a zygote: it said ZYGOTE
+    WorkerId zygote;                // forked: of whom
+    ForkEnds ends;                  // forked: until the spawner says that it runs
+    std::vector<WorkerId> forking;  // a zygote's FORKs without an answer
     bool hello = false;
+    bool parked = false;    // said HELLO before it had a function
+    MonotonicTime asked;    // for the process, then for its code: the spawner is at work since
+    MonotonicTime running;  // the spawner had started it
+    StartTimes times;
     bool given_up = false;  // a violation was told: nothing of it is read any more
     bool stopping = false;
     bool hung_up = false;  // closed its channel, did not end within the grace, and was killed
@@ -108,6 +125,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void on_dirty(Channel& channel) override;
   // Launcher::Owner
   void on_spawned(Spawned&& spawned) override;
+  void on_fork_ends(ForkEnds&& ends) override;
+  bool has_ends(WorkerId worker) const override;
   void on_assigned(WorkerId worker, int error, std::string_view detail) override;
   void on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) override;
   void on_spawner_lost(std::string_view detail) override;
@@ -116,6 +135,11 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   Process* at(uint32_t slot) const {
     return slot < processes_.size() ? processes_[slot].get() : nullptr;
   }
+  Process* add(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec);
+  bool on_hello(Process& process, const Frame& frame);
+  bool on_ready(Process& process, const Frame& frame);
+  bool on_zygote(Process& process, const Frame& frame);
+  bool on_forked(Process& process, const Frame& frame);
   bool on_reply(Process& process, const Frame& frame);
   bool on_chunk(Process& process, const Frame& frame);
   bool gather(Process& process, OpenCall& call, std::string_view part);
@@ -126,6 +150,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void send_init(Process& process);
   bool send_egress_rules(Process& process);
   void tell_refused(Process& process, const sandbox::egress::Report& report);
+  void note_runtime_ready(Process& process);
   void on_grace_over(Process& process);
   void open_pipe(Process& process, Pipe& pipe, UniqueFd fd);
   void read_pipe(Process& process, Pipe& pipe, size_t most);

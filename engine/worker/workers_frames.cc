@@ -26,16 +26,13 @@ bool Workers::on_frame(Channel& channel, const Frame& frame) {
       on_log(*process, frame);
       return true;
     case FrameType::hello:
-      if (process->hello || frame.payload.find("\"protocol\":1") == std::string_view::npos) {
-        violation(*process, process->hello ? "HELLO came twice" : "HELLO does not say protocol 1");
-        return false;
-      }
-      process->hello = true;
-      events_->on_worker_parked(process->id);
-      return true;
+      return on_hello(*process, frame);
     case FrameType::ready:
-      events_->on_worker_ready(process->id, get_u32(frame.payload.data()));
-      return true;
+      return on_ready(*process, frame);
+    case FrameType::zygote:
+      return on_zygote(*process, frame);
+    case FrameType::forked:
+      return on_forked(*process, frame);
     case FrameType::init_error:
       events_->on_worker_init_failed(process->id, frame.payload);
       return true;
@@ -56,6 +53,18 @@ bool Workers::on_frame(Channel& channel, const Frame& frame) {
       violation(*process, "a frame that only the engine sends");
       return false;
   }
+}
+
+bool Workers::on_hello(Process& process, const Frame& frame) {
+  if (process.hello || frame.payload.find("\"protocol\":1") == std::string_view::npos) {
+    violation(process, process.hello ? "HELLO came twice" : "HELLO does not say protocol 1");
+    return false;
+  }
+  process.hello = true;
+  process.parked = process.spec == nullptr;
+  note_runtime_ready(process);
+  if (process.role != Process::Role::forked) events_->on_worker_parked(process.id);
+  return true;
 }
 
 bool Workers::on_reply(Process& process, const Frame& frame) {

@@ -46,6 +46,8 @@ FRAMES = {
     "ping": frame(0x06, aux=513),
     "credit": frame(0x07, struct.pack("<I", 65536), slot=7, generation=9),
     "stop": frame(0x08),
+    "init_zygote": frame(0x01, text(dict(INIT, zygote=True))),
+    "fork": frame(0x09, slot=5, generation=6),
     "hello": frame(0x81, text({"protocol": 1, "runtime": "python3", "version": "3.11.2"})),
     "ready": frame(0x82, struct.pack("<I", 1500)),
     "init_error": frame(0x83, text(ERROR_JSON)),
@@ -61,6 +63,11 @@ FRAMES = {
     "handback": frame(0x87, slot=7, generation=10),
     "log": frame(0x88, "grüße\n".encode(), aux=2, slot=7, generation=9),
     "log_outside": frame(0x88, b"loading\n"),
+    "zygote": frame(0x89, struct.pack("<I", 1500)),
+    "zygote_error": frame(0x89, text(ERROR_JSON), flags=ERROR),
+    "forked": frame(0x8A, slot=5, generation=6),
+    "forked_error": frame(0x8A, text(ERROR_JSON), flags=ERROR, slot=5, generation=6),
+    "hello_forked": frame(0x81, text({"protocol": 1, "runtime": "python3", "version": "3.11.2", "forked": True})),
 }
 
 index = {}

@@ -5,6 +5,8 @@
 const asyncHooks = require('async_hooks');
 const Module = require('module');
 const { performance } = require('perf_hooks');
+const v8 = require('v8');
+const vm = require('vm');
 const channel = require('./channel.cjs');
 const calls = require('./calls.cjs');
 const logs = require('./logs.cjs');
@@ -240,8 +242,7 @@ async function init(text) {
   initialising = true;
   const begin = performance.now();
   const values = JSON.parse(text);
-  Object.keys(process.env).forEach(function (name) { delete process.env[name]; });
-  Object.assign(process.env, values.environment || {});
+  setEnvironment(values.environment || {});
   if (process.env.NODE_PATH) Module._initPaths();
   logs.configure(values.log_rate || logs.RATE, values.log_burst || logs.BURST);
   calls.configure(values);
@@ -271,6 +272,18 @@ async function init(text) {
   handler = loaded;
   initialising = false;
   pump(0);
+}
+
+// Changes only what differs. Every change of TZ makes V8 look for the zone anew, and one that leaves it unset searches all of
+// /usr/share/zoneinfo. What counts at the start of a process alone, as NODE_OPTIONS does, changes nothing in this one any more.
+function setEnvironment(wanted) {
+  const environment = process.env;
+  Object.keys(wanted).forEach(function (name) {
+    if (environment[name] !== wanted[name]) environment[name] = wanted[name];
+  });
+  Object.keys(environment).forEach(function (name) {
+    if (!Object.prototype.hasOwnProperty.call(wanted, name)) delete environment[name];
+  });
 }
 
 function initFailed(report) {
@@ -361,37 +374,48 @@ process.on('exit', function (status) {
 
 // ---- boot
 
-// Walks the load and call paths with a dummy function. Frames of this time are thrown away.
+// Walks the whole way of a first call with dummy functions, from the bytes of INIT on: what is compiled and looked up here is not when a
+// caller waits. Nothing of it leaves the process, for the channel is not open yet.
 async function exercise() {
-  const file = require.resolve('./exercise.cjs');
-  handler = await calls.load(__dirname, 'exercise.handler');
+  const environment = Object.assign({}, process.env);
+  channel.rehearse(callbacks, channel.INIT, JSON.stringify({ function: 'exercise', handler: 'exercise.handler', root: __dirname,
+    environment: Object.assign({}, environment, { HEARTH_EXERCISE: '1', HEARTH_DEBUG_PORT: '' }), memory_mb: 128, per_worker: 1 }));
+  while (handler === null) await turn();
+  const fixed = '\0'.repeat(channel.CALL_FIXED_BYTES);
   for (const event of ['{"name":"world"}', '{"name":"world"}', '{"print":1}', '{"fail":1}', '[', '']) {
-    const call = channel.emptyCall();
-    call.deadlineHigh = 0x7fffffff;
-    call.event = event;
-    queue.push(call);
+    channel.rehearse(callbacks, channel.CALL, fixed + event);
+    while (active.length > 0 || queue.length > 0) await turn();
   }
-  times[TURN_START] = performance.now() + 1e6;
-  pump(0);
-  while (active.length > 0 || queue.length > 0) await null;
   handler = null;
-  delete require.cache[file];
-  try {
-    await calls.load(__dirname, 'exercise.missing');
-  } catch (error) {
-    calls.errorObject(error);
+  setEnvironment(environment);
+  process.chdir('/');
+  for (const name of ['exercise.missing', 'exercise_esm.handler']) {
+    try {
+      await calls.load(__dirname, name);
+      await import('./exercise_esm.mjs'); // a function may call it
+    } catch (error) {
+      calls.errorObject(error); // the first has no such handler; the second fails in a Node without ES modules
+    }
   }
-  delete require.cache[file];
-  try {
-    await import('./exercise.mjs');
-  } catch (error) {
-    // a Node without ES modules
-  }
+  for (const file of ['./exercise.js', './exercise_esm.mjs']) delete require.cache[require.resolve(file)];
+}
+
+// The first call is not to find a young heap that the boot has filled: collecting it takes a millisecond.
+function collect() {
+  v8.setFlagsFromString('--expose-gc');
+  const gc = vm.runInNewContext('gc');
+  v8.setFlagsFromString('--no-expose-gc');
+  gc();
+}
+
+function turn() {
+  return new Promise(setImmediate);
 }
 
 async function boot() {
   logs.install(executing);
   await exercise();
+  collect();
   channel.open(CHANNEL_FD, callbacks);
   channel.put(channel.HELLO, 0, 0, channel.NO_CALL,
     JSON.stringify({ protocol: 1, runtime: 'nodejs', version: process.versions.node }));

@@ -8,6 +8,7 @@ const STACK_MAX = 100; // lines of an error's stack trace
 const MESSAGE_MAX = 262144; // characters of an error's message
 const SHORT_CHARS = 4096; // 6 bytes of JSON each at most
 const SHIM_FILES = ['bootstrap.cjs', 'calls.cjs', 'channel.cjs', 'logs.cjs'].map(function (name) { return path.join(__dirname, name); });
+const QUIET = { throwIfNoEntry: false };
 const EXTENSIONS = ['', '.js', '.mjs', '.cjs'];
 
 // The same for every call; set once by configure().
@@ -177,13 +178,19 @@ function split(name) {
   return { file: name.slice(0, dot), names: name.slice(dot + 1).split('.') };
 }
 
+// What lies at a path, or undefined; in a Node that can't do it cheaper (before 14.17), by way of an error.
+function stat(path) {
+  try {
+    return fs.statSync(path, QUIET);
+  } catch (error) {
+    return undefined;
+  }
+}
+
 function findFile(base) {
   for (const extension of EXTENSIONS) {
-    try {
-      if (fs.statSync(base + extension).isFile()) return base + extension;
-    } catch (error) {
-      // not this one
-    }
+    const found = stat(base + extension);
+    if (found !== undefined && found.isFile()) return base + extension;
   }
   return null;
 }
@@ -192,18 +199,22 @@ function isModule(file) {
   if (file.endsWith('.mjs')) return true;
   if (!file.endsWith('.js')) return false;
   for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
-    let text;
-    try {
-      text = fs.readFileSync(path.join(folder, 'package.json'), 'utf8');
-    } catch (error) {
-      if (folder === path.dirname(folder) || path.basename(folder) === 'node_modules') return false;
-      continue;
-    }
-    return /"type"\s*:\s*"module"/.test(text) && JSON.parse(text).type === 'module';
+    const text = readText(path.join(folder, 'package.json'));
+    if (text !== null) return /"type"\s*:\s*"module"/.test(text) && JSON.parse(text).type === 'module';
+    if (folder === path.dirname(folder) || path.basename(folder) === 'node_modules') return false;
   }
 }
 
-// Resolves to the handler; rejects with an error whose name is the errorType. CommonJS never goes through import(), which is much slower.
+function readText(file) {
+  if (stat(file) === undefined) return null; // asked for first: making an error costs more than all else here
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch (error) {
+    return null;
+  }
+}
+
+// Resolves to the handler; rejects with an error whose name is the errorType. CommonJS never goes through import(), which is slower.
 async function load(root, name) {
   const target = split(name);
   const file = findFile(path.resolve(root, target.file));
@@ -212,7 +223,7 @@ async function load(root, name) {
   }
   let exported;
   try {
-    exported = isModule(file) ? await import(url.pathToFileURL(file).href) : require(file);
+    exported = isModule(file) ? await loadModule(file) : require(file);
   } catch (error) {
     throw loadError(error);
   }
@@ -223,6 +234,19 @@ async function load(root, name) {
     throw typed('Runtime.HandlerNotFound', name + what);
   }
   return handler;
+}
+
+// A Node whose require() takes ES modules (20.19) reads them at once; import() goes to the thread pool three times a file. Only modules that
+// wait while they are loaded can't be had so; they say so before any of their code has run.
+async function loadModule(file) {
+  if (process.features.require_module) {
+    try {
+      return require(file);
+    } catch (error) {
+      if (!error || error.code !== 'ERR_REQUIRE_ASYNC_MODULE') throw error;
+    }
+  }
+  return import(url.pathToFileURL(file).href);
 }
 
 function loadError(error) {

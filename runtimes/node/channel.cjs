@@ -57,6 +57,17 @@ function open(channelFd, callbacks) {
   socket.on('error', gone);
 }
 
+// Receives one frame as if it came from the engine, before the channel is open; what answers it goes nowhere.
+function rehearse(callbacks, kind, text) {
+  handlers = callbacks;
+  const size = Buffer.byteLength(text);
+  const buffer = Buffer.alloc(HEADER_BYTES + size);
+  buffer.writeUInt32LE(size, 0);
+  buffer[4] = kind;
+  buffer.utf8Write(text, HEADER_BYTES);
+  receive(buffer, buffer.length);
+}
+
 // The engine is gone: nobody reads replies or logs any more, so no exit listener of the function runs either.
 function gone() {
   process.reallyExit(1);
@@ -407,6 +418,6 @@ function hold(on) {
 }
 
 module.exports = {
-  HELLO, READY, INIT_ERROR, REPLY, LOG, MORE, ERROR, STREAM, HTTP, LAST, NO_CALL,
-  open, emptyCall, put, reply, isSending, breakOff, handBack, flush, planFlush, flushAtExit, flushIfOld, linger, drained, hold, same,
+  INIT, CALL, HELLO, READY, INIT_ERROR, REPLY, LOG, MORE, ERROR, STREAM, HTTP, LAST, NO_CALL, CALL_FIXED_BYTES,
+  open, rehearse, emptyCall, put, reply, isSending, breakOff, handBack, flush, planFlush, flushAtExit, flushIfOld, linger, drained, hold, same,
 };

@@ -30,6 +30,28 @@ class Worker(ScriptConformance, unittest.TestCase):
         self.assertEqual(self.result("index.handler", {"x": 1}, ROOT / "esm").value, {"esm": 1})
         self.assertEqual(self.result("app.handler", {}, ROOT / "module").value, 42)
 
+    def test_a_module_that_waits_while_it_is_loaded_is_run_once(self):
+        outcome = self.result("waits.handler", {}, ROOT / "esm")
+        self.assertEqual((outcome.value["ready"], outcome.value["loads"]), ("waited", 1))
+
+    def test_loading_a_module_prints_nothing(self):
+        engine = self.worker()
+        engine.init(ROOT / "esm", "index.handler")
+        outcome = engine.run({"x": 1})
+        self.assertEqual((outcome.logs, engine.direct), ([], {1: b"", 2: b""}))
+
+    def test_the_environment_is_that_of_init_and_nothing_else(self):
+        engine = self.worker()
+        wanted = {"TZ": "Asia/Tokyo", "PATH": "/usr/bin:/bin", "NODE_OPTIONS": "--no-such-option", "constructor": "a plain name"}
+        engine.init(ROOT, "index.handler", environment=wanted)
+        self.assertEqual(engine.run({"do": "environment"}).value, wanted)
+        self.assertEqual(engine.run({"do": "hour"}).value, 9)
+
+    def test_a_parked_worker_shows_nothing_of_its_exercise(self):
+        engine = self.ready()
+        value = engine.run({"do": "traces"}).value
+        self.assertEqual(value, {"cached": [], "gc": "undefined", "exercised": False})
+
     def test_nested_handlers_and_folders(self):
         self.assertEqual(self.result("index.nested.handler", {}).value, "nested")
         self.assertEqual(self.result("esm/index.handler", {"x": 2}).value, {"esm": 2})

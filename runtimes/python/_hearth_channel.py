@@ -14,8 +14,9 @@ import sys
 import time
 from collections import deque
 
-INIT, CALL, BODY, CANCEL, RECALL, PING, CREDIT, STOP = range(1, 9)
-HELLO, READY, INIT_ERROR, REPLY, CHUNK, PONG, HANDBACK, LOG = range(0x81, 0x89)
+CHANNEL_FD = 3
+INIT, CALL, BODY, CANCEL, RECALL, PING, CREDIT, STOP, FORK = range(1, 10)
+HELLO, READY, INIT_ERROR, REPLY, CHUNK, PONG, HANDBACK, LOG, ZYGOTE, FORKED = range(0x81, 0x8B)
 MORE, ERROR, STREAM, HTTP, LAST = 1, 2, 4, 8, 16
 
 HEADER = struct.Struct("<IBBH8s")
@@ -46,12 +47,18 @@ class Channel(object):
     (id, deadline_us, request_id, extension, event, flags); the event is str, or bytes if it is not UTF-8."""
 
     __slots__ = ("sock", "pending", "out", "since", "current", "serial", "stopping", "init", "credit", "credit_id", "end_status",
-                 "read_lock", "_send_lock", "_buffer", "_view", "_have", "_partial", "_parked", "_wake")
+                 "read_lock", "_send_lock", "_buffer", "_view", "_have", "_partial", "_parked", "_wake", "_guarding", "_ended")
 
     def __init__(self, fd):
         self.sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
         self.sock.setblocking(True)
         os.set_inheritable(fd, False)
+        self._buffer = bytearray(BUFFER_BYTES + CALL_HEAD.size)
+        self._view = memoryview(self._buffer)
+        self.reset()
+
+    def reset(self):
+        """As new, on the same socket: also for a process that was forked from one which used it."""
         self.pending = deque()
         self.out = bytearray()
         self.since = 0.0        # when `out` last became non-empty
@@ -64,8 +71,6 @@ class Channel(object):
         self.end_status = 1     # what the process exits with when the engine is gone
         self.read_lock = _thread.allocate_lock()
         self._send_lock = _thread.allocate_lock()
-        self._buffer = bytearray(BUFFER_BYTES + CALL_HEAD.size)
-        self._view = memoryview(self._buffer)
         self._have = 0
         self._partial = None
         self._parked = False
@@ -270,11 +275,27 @@ class Channel(object):
                 self.put(HANDBACK, b"", 0, 0, call_id)
                 return
 
+    def take_unread(self):
+        """What has come and is no whole frame yet, for a reader of another kind."""
+        with self.read_lock:
+            rest = bytes(self._view[:self._have])
+            self._have = 0
+        return rest
+
     # ---- the guard
 
     def start_guard(self):
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._guarding = True
+        self._ended = _thread.allocate_lock()
+        self._ended.acquire()
         _thread.start_new_thread(self._guard, ())
+
+    def stop_guard(self):
+        """Returns when the guard does nothing more; its thread is gone a moment later."""
+        self._guarding = False
+        self._unpark()
+        self._ended.acquire()
 
     def _unpark(self):
         self._parked = False
@@ -288,7 +309,7 @@ class Channel(object):
         now = time.monotonic
         seen = -1
         idle = 0
-        while True:
+        while self._guarding:
             sleep(GUARD_PERIOD_S)
             serial = self.serial
             if serial != seen:
@@ -303,6 +324,7 @@ class Channel(object):
                     self._park(seen)
             if self.out and now() - self.since > REPLY_AGE_S:
                 self.try_flush()
+        self._ended.release()
 
     def _serve_for_main(self):
         """The main thread has read nothing since the last wake. False if that is because it waits for calls."""

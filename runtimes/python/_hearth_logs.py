@@ -33,6 +33,12 @@ class LogSink(object):
         self.dropped = 0
         self._marked = -MARKER_PERIOD_S
 
+    def restart(self):
+        """In a process that was forked to be a worker of its own: nothing is held, nothing is left over."""
+        self.lock = threading.RLock()
+        for stream in self.streams:
+            stream.drop_partial()
+
     def line(self, data, level):
         """Queues one line that ends in a newline, or a record of several."""
         if self.child is not None:
@@ -152,11 +158,14 @@ class LogStream(io.TextIOBase):
             for line in lines:
                 self._sink.line(_clean(line) + b"\n", PLAIN)
 
+    def drop_partial(self):
+        self.partial = []
+        self._partial_size = 0
+
     def finish_line(self):
         with self._sink.lock:
             data = b"".join(self.partial)
-            self.partial = []
-            self._partial_size = 0
+            self.drop_partial()
             if data:
                 self._sink.line(_clean(data) + b"\n", PLAIN)
 

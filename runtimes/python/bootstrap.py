@@ -22,8 +22,35 @@ import _hearth_logs as logs  # noqa: E402
 
 sys.path.remove(SHIM_PATH)
 
-CHANNEL_FD = 3
 EXERCISE_ID = b"\1" * 8
+
+
+def shim_module(name):
+    """A module of the shim that is not needed by everyone."""
+    if name not in sys.modules:
+        sys.path.insert(0, SHIM_PATH)
+        try:
+            __import__(name)
+        finally:
+            sys.path.remove(SHIM_PATH)
+            sys.path_importer_cache.pop(SHIM_PATH, None)
+    return sys.modules[name]
+
+
+class SnapshotModules(object):
+    """Last on sys.meta_path: what a function finds as `hearth` or `snapshot_restore_py` if it brings no such module itself."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return type(json.__spec__)(name, cls) if name in ("hearth", "snapshot_restore_py") else None
+
+    @staticmethod
+    def create_module(spec):
+        return None
+
+    @staticmethod
+    def exec_module(module):
+        shim_module("_hearth_snapshot").fill(module)
 
 
 class Worker(object):
@@ -35,6 +62,7 @@ class Worker(object):
         self.encode = calls.make_encode()
         self.running = None  # the request id of the executing call, 16 bytes
         self.exit_status = None  # set by a failure after which the worker must not go on
+        self.moulding = False  # a fork is the shim's own: the child becomes a worker
 
     def running_text(self):
         return calls.request_id_text(self.running) if self.running else ""
@@ -184,6 +212,7 @@ class Worker(object):
         channel = self.channel
         sys.stdout, sys.stderr = self.stdout, self.stderr
         sys.__stdout__, sys.__stderr__ = self.stdout, self.stderr
+        sys.meta_path.append(SnapshotModules)
         root_logger = logging.getLogger()
         root_logger.addHandler(logs.FunctionLogHandler(self.sink, self.running_text))
         if hasattr(os, "register_at_fork"):
@@ -217,9 +246,13 @@ class Worker(object):
         gc.collect()
         if hasattr(gc, "freeze"):
             gc.freeze()
+        self.say_hello({})
+
+    def say_hello(self, more):
         hello = {"protocol": 1, "runtime": "python3", "version": "%d.%d.%d" % sys.version_info[:3]}
-        channel.put(wire.HELLO, self.encode(hello))
-        channel.flush()
+        hello.update(more)
+        self.channel.put(wire.HELLO, self.encode(hello))
+        self.channel.flush()
 
     def wait_for_init(self):
         channel = self.channel
@@ -232,7 +265,7 @@ class Worker(object):
         return json.loads(init.decode("utf-8"))
 
     def init(self, init):
-        """Becomes the worker of one function. Returns its handler; after INIT_ERROR it exits with 1."""
+        """Becomes the worker of one function. Returns its handler, once for each fork if it becomes a zygote; after INIT_ERROR it exits with 1."""
         start = time.monotonic()
         os.environ.clear()
         os.environ.update(init.get("environment", {}))
@@ -251,15 +284,30 @@ class Worker(object):
                 self.open_debugger(int(os.environ["HEARTH_DEBUG_PORT"]))
             handler = calls.load_handler(init.get("handler", ""))
         except calls.LoadError as error:
-            self.sink.record(calls.describe(error.report), logs.ERROR_LEVEL)
-            self.sink.end_of_call()
-            self.channel.put(wire.INIT_ERROR, self.encode(error.report))
-            self.leave(1)
+            self.fail_init(error.report)
         gc.enable()
-        self.sink.end_of_call()
-        self.channel.put(wire.READY, wire.U32.pack(int((time.monotonic() - start) * 1000000)))
-        self.channel.flush()
+        if init.get("zygote") is True:
+            shim_module("_hearth_zygote").become_zygote(self, init, start)
+        else:
+            self.say_ready(start)
         return handler
+
+    def fail_init(self, report):
+        self.sink.record(calls.describe(report), logs.ERROR_LEVEL)
+        self.sink.end_of_call()
+        self.channel.put(wire.INIT_ERROR, self.encode(report))
+        self.leave(1)
+
+    def say_ready(self, start):
+        self.sink.end_of_call()
+        self.channel.put(wire.READY, wire.U32.pack(int((time.monotonic() - start) * 1000000) & 0xFFFFFFFF))
+        self.channel.flush()
+
+    def restart(self, init):
+        """What an ordinary worker has from its start, anew for one that was forked from a zygote."""
+        self.channel.reset()
+        self.sink.restart()
+        self.sink.configure(init.get("log_rate", logs.RATE), init.get("log_burst", logs.BURST))
 
     def open_debugger(self, port):
         """debugpy, which is a package of the function's own, for `hearth dev --debug`."""
@@ -271,6 +319,8 @@ class Worker(object):
 
     def after_fork(self):
         """A child of the function must not write frames: its output goes to the pipes, and the channel is the parent's alone."""
+        if self.moulding:
+            return
         for fd, name in ((1, "stdout"), (2, "stderr")):
             plain = open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
             setattr(sys, name, plain)
@@ -281,7 +331,7 @@ class Worker(object):
 
 
 def main():
-    worker = Worker(wire.Channel(CHANNEL_FD))
+    worker = Worker(wire.Channel(wire.CHANNEL_FD))
     try:
         worker.boot()
         handler = worker.init(worker.wait_for_init())

@@ -15,14 +15,14 @@ import time
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden_frames"
 HEADER = struct.Struct("<IBBHII")
-INIT, CALL, BODY, CANCEL, RECALL, PING, CREDIT, STOP = range(1, 9)
-HELLO, READY, INIT_ERROR, REPLY, CHUNK, PONG, HANDBACK, LOG = range(0x81, 0x89)
+INIT, CALL, BODY, CANCEL, RECALL, PING, CREDIT, STOP, FORK = range(1, 10)
+HELLO, READY, INIT_ERROR, REPLY, CHUNK, PONG, HANDBACK, LOG, ZYGOTE, FORKED = range(0x81, 0x8B)
 MORE, ERROR, STREAM, HTTP, LAST = 1, 2, 4, 8, 16
-FLAGS = {REPLY: MORE | ERROR | STREAM | LAST, CHUNK: MORE | ERROR | LAST, LOG: MORE}  # what a worker may set
+FLAGS = {REPLY: MORE | ERROR | STREAM | LAST, CHUNK: MORE | ERROR | LAST, LOG: MORE, ZYGOTE: ERROR, FORKED: ERROR}  # what a worker may set
 TIMEOUT_S = 20.0  # for anything that must come; generous, because test machines are shared
 REQUEST_ID = bytes(range(16))
 
-ON_FD_3 = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.argv[2], sys.argv[2:])"
+ON_FD_3 = "import os, sys; fd = int(sys.argv[1]); fd != 3 and (os.dup2(fd, 3), os.close(fd)); os.set_inheritable(3, True); os.execv(sys.argv[2], sys.argv[2:])"
 
 Frame = collections.namedtuple("Frame", "kind flags aux slot generation payload at")
 

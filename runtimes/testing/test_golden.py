@@ -27,6 +27,9 @@ class Golden(unittest.TestCase):
         no = b'{"errorMessage":"no","errorType":"ValueError","stackTrace":["line"]}'
         self.assertEqual(engine.frame(engine.REPLY, struct.pack("<I", 42) + no, engine.LAST | engine.ERROR, 0, 7, 9), engine.golden("reply_last"))
         self.assertEqual(engine.frame(engine.PING, aux=513), engine.golden("ping"))
+        self.assertEqual(engine.frame(engine.FORK, slot=5, generation=6), engine.golden("fork"))
+        self.assertEqual(engine.frame(engine.ZYGOTE, no, engine.ERROR), engine.golden("zygote_error"))
+        self.assertEqual(engine.frame(engine.FORKED, slot=5, generation=6), engine.golden("forked"))
         self.assertEqual(engine.frame(engine.CREDIT, struct.pack("<I", 65536), slot=7, generation=9), engine.golden("credit"))
 
 

@@ -154,6 +154,37 @@ static int try_memory(const char* mib) {
   char* memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return memory == MAP_FAILED ? errno : 0;
 }
+/* Fails with EEXIST when a group's path is more than "/". */
+static int try_cgroup_path(const char* unused) {
+  (void)unused;
+  FILE* file = fopen("/proc/self/cgroup", "r");
+  char line[512];
+  if (file == NULL) return errno;
+  while (fgets(line, sizeof line, file) != NULL)
+    if (strstr(line, "slot-") != NULL || strstr(line, "hearth") != NULL) return EEXIST;
+  return 0;
+}
+/* Uses it, in this process. */
+static int eat(const char* mib) {
+  const size_t bytes = strtoul(mib, NULL, 10) << 20;
+  char* memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return errno;
+  for (size_t at = 0; at < bytes; at += 4096) ((volatile char*)memory)[at] = 1;
+  return 0;
+}
+/* Runs for so many milliseconds; the result is the share of a CPU that it got, in percent. */
+static int try_spin(const char* ms) {
+  const long wanted = atol(ms);
+  struct timespec begin, now, used;
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  long passed;
+  do {
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    passed = (now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000;
+  } while (passed < wanted);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return (int)((used.tv_sec * 1000 + used.tv_nsec / 1000000) * 100 / passed);
+}
 static int try_fill(const char* path) {
   static char block[1 << 16];
   const int fd = open(path, O_WRONLY | O_CREAT, 0600);
@@ -251,25 +282,47 @@ static const struct {
   const char* name;
   int (*run)(const char* argument);
 } kAttempts[] = {
-    {"read", try_read},           {"write", try_write},
-    {"stat", try_stat},           {"exec", try_exec},
-    {"ptrace", try_ptrace},       {"vm_readv", try_readv},
-    {"mount", try_mount},         {"unshare", try_unshare},
-    {"clone", try_clone},         {"clone3", try_clone3},
-    {"chroot", try_chroot},       {"setuid", try_setuid},
-    {"socket", try_socket},       {"connect", try_connect},
-    {"fastopen", try_fastopen},   {"abstract", try_abstract},
-    {"kill", try_kill},           {"keyctl", try_keyctl},
-    {"io_uring", try_io_uring},   {"syscall", try_syscall},
-    {"prlimit", try_prlimit},     {"raise", try_raise},
-    {"nice", try_nice},           {"tiocsti", try_tiocsti},
-    {"prctl", try_prctl},         {"personality", try_personality},
-    {"memory", try_memory},       {"fill", try_fill},
-    {"processes", try_processes}, {"descriptors", try_descriptors},
-    {"status", try_status},       {"uid", try_uid},
-    {"fork_bomb", try_fork_bomb}, {"daemon", try_daemon},
-    {"clock_settime", try_time},  {"i386", try_i386},
-    {"mknod", try_mknod},         {"open_rw", try_write_fd},
+    {"read", try_read},
+    {"write", try_write},
+    {"stat", try_stat},
+    {"exec", try_exec},
+    {"ptrace", try_ptrace},
+    {"vm_readv", try_readv},
+    {"mount", try_mount},
+    {"unshare", try_unshare},
+    {"clone", try_clone},
+    {"clone3", try_clone3},
+    {"chroot", try_chroot},
+    {"setuid", try_setuid},
+    {"socket", try_socket},
+    {"connect", try_connect},
+    {"fastopen", try_fastopen},
+    {"abstract", try_abstract},
+    {"kill", try_kill},
+    {"keyctl", try_keyctl},
+    {"io_uring", try_io_uring},
+    {"syscall", try_syscall},
+    {"prlimit", try_prlimit},
+    {"raise", try_raise},
+    {"nice", try_nice},
+    {"tiocsti", try_tiocsti},
+    {"prctl", try_prctl},
+    {"personality", try_personality},
+    {"memory", try_memory},
+    {"fill", try_fill},
+    {"processes", try_processes},
+    {"descriptors", try_descriptors},
+    {"status", try_status},
+    {"uid", try_uid},
+    {"fork_bomb", try_fork_bomb},
+    {"daemon", try_daemon},
+    {"clock_settime", try_time},
+    {"i386", try_i386},
+    {"mknod", try_mknod},
+    {"open_rw", try_write_fd},
+    {"eat", eat},
+    {"spin", try_spin},
+    {"cgroup_path", try_cgroup_path},
 };
 
 static void answer(const char* name, char kind, int value) {
@@ -306,7 +359,10 @@ int main(void) {
     const char* argument = space == NULL ? "" : space + 1;
     if (strcmp(line, "exit") == 0) exit(atoi(argument));
     if (strcmp(line, "signal") == 0) raise(atoi(argument));
-    attempt(line, argument);
+    if (strcmp(line, "eat_here") == 0)
+      answer(line, 'E', eat(argument));
+    else
+      attempt(line, argument);
   }
   return 0;
 }

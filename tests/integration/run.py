@@ -20,6 +20,7 @@ import xml.sax.saxutils
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tools"))
 from recorder import run_suite, tests_of, totals  # noqa: E402
+ALONE = {"test_load", "test_loop_turns"}  # they measure, and want the machine for themselves: last, one by one
 FILE_TIMEOUT = 900  # seconds for one file at scale 1/20; grows with the scale
 
 
@@ -106,9 +107,8 @@ def main():
         print(f"{binary} is not built: cmake --preset release && cmake --build --preset release\n0 passed, 1 failed, 0 skipped")
         return 1
     arguments.report.parent.mkdir(parents=True, exist_ok=True)
-    # The load tests want the machine for themselves; they come last, alone.
     files = sorted(path.stem for path in HERE.glob("test_*.py"))
-    together, alone = [f for f in files if f != "test_load"], [f for f in files if f == "test_load"]
+    together, alone = [f for f in files if f not in ALONE], [f for f in files if f in ALONE]
     scale = float(os.environ.get("HEARTH_TEST_SCALE", "0.05"))
     timeout = int(FILE_TIMEOUT * max(1.0, scale * 8) * float(os.environ.get("HEARTH_TEST_PATIENCE", "1")))
     before = leftovers()

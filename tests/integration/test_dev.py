@@ -17,6 +17,7 @@ import threading
 import time
 import unittest
 
+from debug_clients import Debugpy, Inspector
 from harness import (EXIT, HEARTH, INVOKE, PATIENCE, Reply, become_subreaper, descendants, scaled, still_alive,
                      wait_until)
 
@@ -305,6 +306,70 @@ class Debugger(Work):
         self.assertEqual(dev.process.wait(10 * PATIENCE), 0)
         self.assert_nothing_left()
 
+    def called(self, dev, path):
+        """A call in the background, and a function that waits for its text."""
+        replies = []
+        caller = threading.Thread(target=lambda: replies.append(dev.get(path, timeout=60).text), daemon=True)
+        caller.start()
+
+        def reply():
+            caller.join(30 * PATIENCE)
+            return replies[0] if replies else None
+        return reply
+
+    def test_a_breakpoint_in_a_node_function(self):
+        self.write("js/index.mjs", "export const handler = async (event) => {\n  const answer = event.rawPath.length;\n"
+                                   "  return {statusCode: 200, body: `got ${answer}`};\n};\n")
+        port = free_port()
+        dev = Dev(self, self.work / "js", "--debug", str(port)).ready()
+        debugger = Inspector(port)
+        self.addCleanup(debugger.close)
+        debugger.ask("Runtime.enable")
+        debugger.ask("Debugger.enable")
+        place = debugger.ask("Debugger.setBreakpointByUrl", lineNumber=2, urlRegex=r".*/index\.mjs$")
+        self.assertEqual(len(place["locations"]), 1, "the code is loaded and the line is in it")
+        reply = self.called(dev, "/four")
+        frame = debugger.event("Debugger.paused")["callFrames"][0]
+        self.assertEqual(frame["location"]["lineNumber"], 2)
+        found = debugger.ask("Debugger.evaluateOnCallFrame", callFrameId=frame["callFrameId"], expression="answer * 100")
+        self.assertEqual(found["result"]["value"], 500)
+        debugger.ask("Debugger.evaluateOnCallFrame", callFrameId=frame["callFrameId"], expression="event.rawPath = 'changed'")
+        debugger.ask("Debugger.resume")
+        self.assertEqual(reply(), "got 5")
+        debugger.ask("Debugger.removeBreakpoint", breakpointId=place["breakpointId"])
+        self.assertEqual(dev.get("/").text, "got 1")
+
+    def test_a_breakpoint_in_a_python_function(self):
+        app = self.write("py/app.py", "def handler(event, context):\n    answer = len(event['rawPath'])\n    return f'got {answer}'\n")
+        self.install_debugpy(self.work / "py")
+        port = free_port()
+        dev = Dev(self, self.work / "py", "--debug", str(port)).ready().wait("py loaded", 30)
+        debugger = Debugpy(port)
+        self.addCleanup(debugger.close)
+        debugger.ask("initialize", adapterID="test", pathFormat="path", linesStartAt1=True)
+        attach = debugger.begin("attach", pathMappings=[{"localRoot": str(app.parent), "remoteRoot": "/var/task"}])
+        debugger.event("initialized")
+        place = debugger.ask("setBreakpoints", source={"path": str(app)}, breakpoints=[{"line": 3}])
+        self.assertTrue(place["breakpoints"][0]["verified"], place)
+        debugger.ask("configurationDone")
+        debugger.end(attach)
+        reply = self.called(dev, "/four")
+        thread = debugger.event("stopped")["threadId"]
+        frame = debugger.ask("stackTrace", threadId=thread)["stackFrames"][0]
+        self.assertEqual((frame["line"], frame["source"]["path"]), (3, str(app)))
+        self.assertEqual(debugger.ask("evaluate", expression="answer * 100", frameId=frame["id"])["result"], "500")
+        debugger.ask("continue", threadId=thread)
+        self.assertEqual(reply(), "got 5")
+
+    def install_debugpy(self, folder):
+        """As the refusal of --debug says; without a package index there is nothing to test."""
+        if os.path.isdir("/usr/lib/python3/dist-packages/debugpy"):
+            return
+        done = subprocess.run(["/usr/bin/python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore",
+                               "--target", str(folder), "debugpy"], capture_output=True, text=True, timeout=120 * PATIENCE, check=False)
+        if done.returncode != 0:
+            self.skipTest("debugpy can't be installed: " + (done.stderr.strip().splitlines() or ["no reason"])[-1])
+
     def test_what_can_not_be_debugged_is_refused_with_the_reason(self):
         self.write("py/app.py", PY.format("x"))
         self.write("two/a/app.py", PY.format("x"))
@@ -358,6 +423,48 @@ class End(Work):
     def test_sigterm_and_a_closed_terminal_end_everything(self):
         self.end_by(lambda dev: dev.process.send_signal(signal.SIGTERM))
         self.end_by(lambda dev: dev.process.send_signal(signal.SIGHUP))
+
+    def test_a_second_ctrl_c_ends_at_once_what_the_first_could_not(self):
+        """Nobody reads what is printed: the loop stands in a write."""
+        self.write("hello/app.py", "def handler(event, context):\n    print('x' * 8000)\n    return 'x'\n")
+        port = free_port()
+        process = subprocess.Popen([str(HEARTH), "dev", str(self.work / "hello"), "--port", str(port)], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, env=self.environment(), cwd="/")
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        while b"Ctrl-C ends" not in process.stdout.readline():
+            pass
+        calls = [threading.Thread(target=self.call_in_vain, args=(port,), daemon=True) for _ in range(4)]
+        for call in calls:
+            call.start()
+        wait_until(lambda: "pipe_write" in pathlib.Path(f"/proc/{process.pid}/wchan").read_text()
+                   or pathlib.Path(f"/proc/{process.pid}/syscall").read_text().startswith("1 "), "the loop stands in its write")
+        processes = descendants(process.pid)
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: self.handled(process.pid, signal.SIGINT) is False, "the first has been taken")
+        self.assertIsNone(process.poll())
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(10 * PATIENCE), -signal.SIGINT)
+        self.assertLess(time.monotonic() - start, 1.0 * PATIENCE)
+        wait_until(lambda: not still_alive(processes), "the workers end with their engine", 5)
+
+    @staticmethod
+    def handled(pid, number):
+        """Does the process handle this signal itself?"""
+        caught = re.search(r"^SigCgt:\s*(\w+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return bool(int(caught.group(1), 16) >> (number - 1) & 1)
+
+    @staticmethod
+    def call_in_vain(port):
+        for _ in range(20):
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20 * PATIENCE)
+                connection.request("GET", "/")
+                connection.getresponse().read()
+                connection.close()
+            except (OSError, http.client.HTTPException):
+                return
 
     def test_what_a_killed_run_left_is_swept_by_the_next(self):
         dev, processes = self.started()

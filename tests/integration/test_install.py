@@ -33,6 +33,55 @@ target_link_libraries(finds_shared hearth::hearth Threads::Threads)
 target_link_libraries(finds_static hearth::hearth_static Threads::Threads)
 """
 
+PLUG_IN = r"""
+#include <hearth/hearth.h>
+#include <stdio.h>
+#include <string.h>
+const char *call(const char *python) {
+  static char out[256];
+  hearth_engine_t *engine = NULL;
+  hearth_reply_t *reply = NULL;
+  hearth_options_t options;
+  hearth_file_t file;
+  hearth_source_t source;
+  hearth_request_t request;
+  HEARTH_INIT(&options);
+  HEARTH_INIT(&file);
+  HEARTH_INIT(&source);
+  HEARTH_INIT(&request);
+  options.config_yaml = "pool: {python3: 1, nodejs: 0}";
+  file.path = "app.py";
+  file.content = (hearth_bytes_t){python, strlen(python)};
+  source.files = &file;
+  source.file_count = 1;
+  source.name = request.function = "f";
+  request.payload = (hearth_bytes_t){"[1]", 3};
+  hearth_error_t *error = hearth_engine_open(&options, &engine);
+  if (error == NULL) error = hearth_function_load(engine, &source, 0, NULL);
+  if (error == NULL) error = hearth_invoke(engine, &request, &reply);
+  hearth_bytes_t payload = {"", 0};
+  if (error == NULL) payload = hearth_reply_payload(reply);
+  snprintf(out, sizeof out, "%.*s%s", (int)payload.size, (const char *)payload.data, error != NULL ? hearth_error_message(error) : "");
+  if (reply != NULL) hearth_reply_release(reply);
+  hearth_error_free(error);
+  hearth_error_free(hearth_engine_close(engine, 0));
+  return out;
+}
+"""
+PLUG_IN_HOST = r"""
+#include <dlfcn.h>
+#include <stdio.h>
+int main(int argc, char **argv) {
+  for (int round = 0; round < 2; ++round) {
+    void *library = dlopen(argv[argc - 1], RTLD_NOW | RTLD_LOCAL);
+    const char *(*call)(const char *) = library != NULL ? (const char *(*)(const char *))dlsym(library, "call") : NULL;
+    puts(call != NULL ? call("def handler(event, context):\n    return event\n") : dlerror());
+    if (library != NULL) dlclose(library);
+  }
+  return 0;
+}
+"""
+
 
 def needed(program):
     return set(re.findall(r"\(NEEDED\).*\[(.+?)\]", run(["readelf", "-dW", program]).stdout))
@@ -61,6 +110,21 @@ class Programs:
         self.installed.cmake(source, source / "build", f"-DEXAMPLE={self.example('embed_c')}/main.c")
         self.check_program(source / "build/finds_shared", True)
         self.check_program(source / "build/finds_static", False)
+
+    def test_the_archive_inside_of_a_plug_in(self):
+        """libhearth.a in a shared library that is loaded at run time, as the design says that it is linked."""
+        work = self.work / f"{type(self).__name__}-plug-in"
+        work.mkdir()
+        (work / "plugin.c").write_text(PLUG_IN)
+        (work / "host.c").write_text(PLUG_IN_HOST)
+        self.installed.run(["gcc", "-Wall", "-Werror", "-fPIC", f"-I{self.installed.prefix / 'include'}", "-c", "plugin.c"], cwd=work)
+        self.installed.run(["g++", "-shared", "plugin.o", self.installed.libraries / "libhearth.a", "-o", "plugin.so", "-static-libstdc++",
+                            "-static-libgcc", "-lm", "-lpthread", "-ldl", "-Wl,--exclude-libs,ALL", "-Wl,-z,nodelete", "-Wl,-z,defs"], cwd=work)
+        self.installed.run(["gcc", "-Wall", "-Werror", "host.c", "-o", "host", "-ldl"], cwd=work)
+        shown = run(["nm", "-D", "--defined-only", work / "plugin.so"]).stdout.split()
+        self.assertEqual([name for name in shown[2::3]], ["call"], "nothing of ours is shown")
+        self.assertNotIn("TEXTREL", run(["readelf", "-dW", work / "plugin.so"]).stdout)
+        self.assertEqual(self.installed.run([work / "host", work / "plugin.so"], cwd=work).stdout, '[1]\n[1]\n')
 
     def test_nothing_names_the_place_of_its_making(self):
         for file in ("pkgconfig/hearth.pc", "cmake/hearth/hearthConfig.cmake"):

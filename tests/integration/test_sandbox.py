@@ -132,7 +132,7 @@ class Inside(DaemonTest):
 
     @classmethod
     def deploy_functions(cls):
-        cls.daemon.python("probe", PROBE, "timeout: 20s\nmemory: 256MB\nenvironment: {MINE: value}\nconcurrency: {workers_max: 1}\n")
+        cls.daemon.python("probe", PROBE, "timeout: 20s\nmemory: 512MB\nenvironment: {MINE: value}\nconcurrency: {workers_max: 1}\n")
         cls.daemon.python("other", "import os\ndef handler(event, context):\n    return sorted(os.listdir('/tmp'))\n")
 
     def probe(self, kind, **more):

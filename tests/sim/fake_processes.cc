@@ -19,6 +19,7 @@ FakeProcesses::FakeWorker* FakeProcesses::find(WorkerId id) {
 FakeProcesses::FakeWorker& FakeProcesses::known(WorkerId id, const char* asked) {
   FakeWorker* worker = find(id);
   if (worker == nullptr) violation(fmt::format("{} for a worker whose exit was reported", asked));
+  if (worker->frozen) violation(fmt::format("{} for a worker that is frozen", asked));
   return *worker;
 }
 
@@ -43,7 +44,7 @@ uint32_t FakeProcesses::control_delay_us(const FakeWorker& worker) {
 
 // ---- what the engine asks for
 
-void FakeProcesses::start(WorkerId id, Runtime runtime, const FunctionSpecPtr& spec) {
+void FakeProcesses::start(WorkerId id, const WorkerShape& shape, const FunctionSpecPtr& spec) {
   if (id.slot >= workers_.size()) violation("more workers than limits.workers");
   FakeWorker& worker = workers_[id.slot];
   if (worker.stage != Stage::none)
@@ -51,9 +52,9 @@ void FakeProcesses::start(WorkerId id, Runtime runtime, const FunctionSpecPtr& s
   worker = FakeWorker{};
   worker.id = id;
   worker.stage = Stage::booting;
-  worker.runtime = runtime;
+  worker.runtime = shape.runtime;
   worker.deaf = random_.chance(faults_.delay);
-  if (spec != nullptr && spec->runtime != runtime)
+  if (spec != nullptr && spec->runtime != shape.runtime)
     violation("a worker was started with the wrong runtime");
   if (!random_.chance(faults_.start)) {
     plan(Kind::hello, worker, random_.between(500, 30'000));
@@ -73,6 +74,46 @@ void FakeProcesses::start(WorkerId id, Runtime runtime, const FunctionSpecPtr& s
   }
 }
 
+void FakeProcesses::start_zygote(WorkerId id, const FunctionSpecPtr& spec) {
+  if (spec->zygote == Zygote::off) violation("a zygote for a function that wants none");
+  start(id, {spec->runtime, spec->memory_bytes, spec->network, spec->tmp_bytes}, spec);
+  workers_[id.slot].mould = true;
+}
+
+void FakeProcesses::fork(WorkerId id, WorkerId zygote_id, const FunctionSpecPtr& spec) {
+  const FakeWorker& zygote = known(zygote_id, "fork");
+  if (zygote.leaving) violation("fork of a zygote that was told to leave");
+  if (zygote.stage != Stage::mould && zygote.stage != Stage::dead)
+    violation("fork of a worker that is no zygote, or not yet");
+  if (zygote.spec != spec) violation("a fork for another revision than the zygote's");
+  FakeWorker& worker = workers_[id.slot];
+  if (worker.stage != Stage::none) violation("a fork into a slot whose last one has not exited");
+  worker = FakeWorker{};
+  worker.id = id;
+  worker.stage = Stage::loading;
+  worker.runtime = spec->runtime;
+  worker.spec = spec;
+  if (zygote.stage == Stage::mould && !random_.chance(faults_.fork)) {
+    plan(Kind::ready, worker, random_.between(200, 5'000));
+    return;
+  }
+  switch (zygote.stage == Stage::dead ? 0 : random_.below(4)) {
+    case 0:
+      worker.exit.start_failed = true;
+      worker.exit.detail = "the zygote did not fork";
+      plan_death(worker, random_.between(10, 5'000), 0);
+      break;
+    case 1:
+      plan_death(worker, random_.between(10, 5'000), SIGSEGV);
+      break;
+    case 2:
+      plan(Kind::init_error, worker, random_.between(100, 5'000));
+      break;
+    default:
+      break;  // says nothing
+  }
+}
+
 void FakeProcesses::bind(WorkerId id, const FunctionSpecPtr& spec) {
   FakeWorker& worker = known(id, "bind");
   if (worker.leaving) violation("bind for a worker that was told to leave");
@@ -83,7 +124,11 @@ void FakeProcesses::bind(WorkerId id, const FunctionSpecPtr& spec) {
   worker.spec = spec;
   worker.stage = Stage::loading;
   if (!random_.chance(faults_.init)) {
-    plan(Kind::ready, worker, random_.between(300, 60'000));
+    const bool refuses = worker.mould && random_.chance(100);
+    plan(!worker.mould ? Kind::ready
+         : refuses     ? Kind::refused
+                       : Kind::moulded,
+         worker, random_.between(300, 60'000));
     return;
   }
   switch (random_.below(3)) {
@@ -153,8 +198,35 @@ void FakeProcesses::kill(WorkerId id) {
   plan_death(worker, random_.between(20, 2'000), SIGKILL);
 }
 
+void FakeProcesses::freeze(WorkerId id) {
+  FakeWorker& worker = known(id, "freeze");
+  if (worker.stage != Stage::ready && worker.stage != Stage::dead)
+    violation("a worker was frozen that is not ready");
+  if (!worker.calls.empty()) violation("a worker was frozen that holds calls");
+  if (worker.leaving) violation("a worker was frozen that was told to leave");
+  if (worker.spec->leftovers != Leftovers::freeze)
+    violation("a worker was frozen whose function does not ask for it");
+  worker.frozen = true;
+}
+
+// What it would have said meanwhile comes now; now and then it takes long to get going.
+void FakeProcesses::thaw(WorkerId id) {
+  FakeWorker* worker = find(id);
+  if (worker == nullptr || !worker->frozen) violation("a thaw for a worker that is not frozen");
+  worker->frozen = false;
+  for (Event& event : worker->held) {
+    event.at = clock_.now();
+    events_.push(event);
+  }
+  worker->held.clear();
+  if (!worker->blocked && random_.chance(faults_.delay)) {
+    worker->blocked = true;
+    plan(Kind::unblock, *worker, random_.between(1'000, 30'000));
+  }
+}
+
 std::string_view FakeProcesses::log_tail(WorkerId id, InvocationId) {
-  known(id, "log_tail");
+  if (find(id) == nullptr) violation("log_tail for a worker whose exit was reported");
   return "the last words of a worker";
 }
 
@@ -168,6 +240,15 @@ bool FakeProcesses::any_byte_sent(WorkerId id, InvocationId call) const {
 }
 
 uint64_t FakeProcesses::memory_peak(WorkerId) const { return mebibytes(17); }
+// Grows with the calls that it has run.
+uint64_t FakeProcesses::memory_now(WorkerId id) const {
+  const FakeWorker* worker = find(id);
+  if (worker == nullptr) violation("memory_now for a worker whose exit was reported");
+  return mebibytes(17 + worker->begun);
+}
+StartTimes FakeProcesses::start_times(WorkerId) const {
+  return {.sandbox_us = 300, .runtime_us = 17'000};
+}
 
 // ---- time
 
@@ -231,6 +312,9 @@ void FakeProcesses::execute(FakeWorker& worker) {
 void FakeProcesses::begin(FakeWorker& worker, FakeCall& call) {
   ledger_.start(call.tag, worker.spec);
   call.started = true;
+  ++worker.begun;
+  const uint32_t most = worker.spec->recycle.max_calls;
+  if (most != 0 && worker.begun > most) violation("a worker ran more calls than recycle.max_calls");
   call.exec_us = random_.chance(900) ? random_.between(5, 400) : random_.between(2'000, 60'000);
   if (random_.chance(faults_.hang)) {
     call.fate = Fate::hang;
@@ -258,6 +342,10 @@ void FakeProcesses::happen(const Event& event) {
     return;
   }
   if (worker->stage == Stage::dead) return;
+  if (worker->frozen && event.kind != Kind::die) {
+    worker->held.push_back(event);
+    return;
+  }
   if (event.kind == Kind::die) {
     worker->stage = Stage::dead;
     plan(Kind::exit, *worker, random_.below(500));
@@ -279,7 +367,14 @@ void FakeProcesses::happen(const Event& event) {
       return;
     case Kind::ready:
       worker->stage = Stage::ready;
-      engine_->on_worker_ready(event.worker, 1'234);
+      engine_->on_worker_ready(event.worker, random_.chance(500) ? 1'234 : 80'000);
+      return;
+    case Kind::moulded:
+      worker->stage = Stage::mould;
+      engine_->on_zygote_ready(event.worker, 80'000);
+      return;
+    case Kind::refused:
+      engine_->on_zygote_refused(event.worker, "there are 2 threads");
       return;
     case Kind::init_error:
       plan_death(*worker, random_.below(3'000), 1 << 8);
@@ -388,7 +483,7 @@ void FakeProcesses::talk_nonsense(FakeWorker& worker) {
                                [&](const FakeCall& c) { return c.id == made_up; });
   const WorkerId id = worker.id;
   worker.liar = true;
-  switch (random_.below(6)) {
+  switch (random_.below(8)) {
     case 0:
       if (worker.stage != Stage::booting) engine_->on_worker_parked(id);
       break;
@@ -403,6 +498,12 @@ void FakeProcesses::talk_nonsense(FakeWorker& worker) {
       break;
     case 4:
       engine_->on_pong(id, static_cast<uint16_t>(random_.below(3)));
+      break;
+    case 5:
+      engine_->on_zygote_ready(id, 1);
+      break;
+    case 6:
+      engine_->on_zygote_refused(id, "no reason");
       break;
     default:
       if (!own) reply(worker, made_up, 0, false, 4'000'000'000u);

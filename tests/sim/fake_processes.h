@@ -26,6 +26,7 @@ struct Faults {
   uint32_t delay = 0;    // they come late
   uint32_t leave = 0;    // workers end by themselves: a last reply, and unasked handbacks
   uint32_t socket = 0;   // the socket takes nothing for a while
+  uint32_t fork = 0;     // a zygote gives no worker, or one that never becomes ready
 };
 
 class FakeProcesses final : public WorkerLink {
@@ -41,17 +42,24 @@ class FakeProcesses final : public WorkerLink {
   Faults& faults() { return faults_; }
 
   // WorkerLink
-  void start(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec) override;
+  void start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) override;
   void bind(WorkerId worker, const FunctionSpecPtr& spec) override;
   void send(WorkerId worker, CallFrame&& call) override;
   void cancel(WorkerId worker, InvocationId call) override;
   void recall(WorkerId worker, InvocationId call) override;
   void ping(WorkerId worker, uint16_t sequence) override;
+  bool has_zygotes() const override { return true; }
+  void start_zygote(WorkerId zygote, const FunctionSpecPtr& spec) override;
+  void fork(WorkerId worker, WorkerId zygote, const FunctionSpecPtr& spec) override;
   void stop(WorkerId worker) override;
   void kill(WorkerId worker) override;
+  void freeze(WorkerId worker) override;
+  void thaw(WorkerId worker) override;
   std::string_view log_tail(WorkerId worker, InvocationId call) override;
   bool any_byte_sent(WorkerId worker, InvocationId call) const override;
   uint64_t memory_peak(WorkerId worker) const override;
+  uint64_t memory_now(WorkerId worker) const override;
+  StartTimes start_times(WorkerId worker) const override;
 
   // The end of the engine's turn: what it sent goes out, where a socket takes it.
   void flush();
@@ -64,7 +72,7 @@ class FakeProcesses final : public WorkerLink {
   size_t alive() const;
 
  private:
-  enum class Stage : uint8_t { none, booting, parked, loading, ready, dead };
+  enum class Stage : uint8_t { none, booting, parked, loading, ready, mould, dead };
   enum class Fate : uint8_t {
     reply,
     error,
@@ -77,6 +85,8 @@ class FakeProcesses final : public WorkerLink {
   enum class Kind : uint8_t {
     hello,
     ready,
+    moulded,
+    refused,
     init_error,
     call_end,
     handback,
@@ -93,21 +103,6 @@ class FakeProcesses final : public WorkerLink {
     bool started = false;
     uint32_t exec_us = 0;
   };
-  struct FakeWorker {
-    WorkerId id;
-    Stage stage = Stage::none;
-    Runtime runtime = Runtime::python3;
-    FunctionSpecPtr spec;
-    std::vector<FakeCall> calls;  // that it holds, in the order in which they were sent
-    bool outbox = false;          // some of `calls` were not sent yet
-    bool blocked = false;         // its socket takes nothing
-    bool deaf = false;            // answers control frames only when it executes nothing
-    bool leaving = false;         // the engine said STOP or killed it
-    bool muted = false;           // the engine reads no more of it
-    bool liar = false;            // has broken the protocol, or will
-    bool dying = false;
-    WorkerExit exit;
-  };
   struct Event {
     MonotonicTime at;
     uint64_t sequence;
@@ -118,6 +113,25 @@ class FakeProcesses final : public WorkerLink {
     bool operator>(const Event& other) const {
       return at != other.at ? at > other.at : sequence > other.sequence;
     }
+  };
+  struct FakeWorker {
+    WorkerId id;
+    Stage stage = Stage::none;
+    Runtime runtime = Runtime::python3;
+    FunctionSpecPtr spec;
+    std::vector<FakeCall> calls;  // that it holds, in the order in which they were sent
+    bool mould = false;           // is to be a zygote
+    bool outbox = false;          // some of `calls` were not sent yet
+    bool blocked = false;         // its socket takes nothing
+    bool deaf = false;            // answers control frames only when it executes nothing
+    bool leaving = false;         // the engine said STOP or killed it
+    bool muted = false;           // the engine reads no more of it
+    bool liar = false;            // has broken the protocol, or will
+    bool dying = false;
+    bool frozen = false;  // stands still: what it would have said waits in `held`
+    std::vector<Event> held;
+    uint32_t begun = 0;  // calls that it has started
+    WorkerExit exit;
   };
 
   FakeWorker* find(WorkerId id);

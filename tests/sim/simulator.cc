@@ -25,6 +25,7 @@ Limits Simulator::make_limits(Random& random) {
   limits.memory_budget = mebibytes(
       random.between(1'536, 2'560));  // every workers_min (5 x 256) and one more worker fit
   limits.idle_timeout = seconds(random.between(1, 10));
+  limits.freeze_after = milliseconds(random.chance(200) ? 0 : random.between(10, 100));
   limits.init_timeout = milliseconds(400);
   limits.boot_timeout = milliseconds(500);
   return limits;
@@ -41,6 +42,7 @@ Simulator::Simulator(const RunOptions& options)
   core_ = std::make_unique<Dispatcher>(processes_, timers_, clock_, buffers_, limits_);
   core_->test_faults().forget_calls_of_lost_worker = options.forget_calls_of_lost_worker;
   processes_.set_engine(*core_);
+  if (random_.chance(400)) core_->pool().set_keep_alive(KeepAlivePolicy::histogram);
   choose_faults();
   functions_.resize(kFunctions);
   for (uint32_t i = 0; i < kFunctions; ++i) {
@@ -61,8 +63,9 @@ void Simulator::choose_faults() {
   calm_ = random_.below(5) == 0 && !options_.forget_calls_of_lost_worker;
   if (calm_) return;
   Faults& faults = processes_.faults();
-  for (uint32_t* rate : {&faults.start, &faults.init, &faults.crash, &faults.hang, &faults.garbage,
-                         &faults.silence, &faults.delay, &faults.leave, &faults.socket}) {
+  for (uint32_t* rate :
+       {&faults.start, &faults.init, &faults.crash, &faults.hang, &faults.garbage, &faults.silence,
+        &faults.delay, &faults.leave, &faults.socket, &faults.fork}) {
     if (random_.chance(700))
       *rate = random_.chance(200) ? random_.between(50, 300) : random_.between(1, 40);
   }
@@ -79,6 +82,10 @@ void Simulator::deploy(FakeFunction& function) {
   spec->concurrency.per_worker = random_.chance(600) ? 1 : random_.between(2, 8);
   spec->concurrency.workers_min = random_.chance(200) ? 1 : 0;
   spec->concurrency.workers_max = random_.chance(500) ? 0 : random_.between(1, 6);
+  if (random_.chance(200)) spec->leftovers = Leftovers::recycle;
+  if (random_.chance(300)) spec->recycle.max_calls = random_.between(1, 40);
+  if (random_.chance(200)) spec->recycle.max_age = milliseconds(random_.between(1'000, 5'000));
+  if (random_.chance(200)) spec->recycle.max_rss = mebibytes(random_.between(18, 60));
   spec->revision =
       fmt::format("{}-{}-{}", function.name, function.generation, ++function.revisions);
   function.history.push_back(spec);

@@ -21,12 +21,18 @@
  *  6. Callbacks run on the engine's thread: the library's own, or the one inside
  *     hearth_engine_step() when the host drives. Each that is promised runs exactly once, never
  *     inside the call that registered it, and has finished when hearth_engine_close() returns. They
- *     must return quickly: while one runs, nothing else does.
+ *     must return quickly: while one runs, nothing else does. They must not throw, longjmp or end
+ *     their thread.
  *  7. Times are milliseconds, sizes are bytes. Every wait has a limit.
  *  8. The library changes nothing of its host: no uid, no signal handler or mask of another thread,
  *     no SIGCHLD, no dumpable flag, no umask, no working folder, no environment, no stdio. It never
- *     forks the host. An engine has one child process, the spawner; a host that waits for any child
- *     sees its end, and may take it.
+ *     forks the host. An engine has one child process, the spawner, which ends when the engine
+ *     closes; opening tries what the machine allows in another. Their ends raise SIGCHLD as those
+ *     of any child. A host that waits for any child, in a handler or a thread, may take them; one
+ *     that ignores SIGCHLD is served as well. Workers are the spawner's children and never seen.
+ *     The library's threads block all signals.
+ *  9. After a fork of the host the engine is the parent's alone: the child may exec or _exit, and
+ *     calls no function of the library on the parent's handles.
  *
  * This is version 1 of the binary interface. It grows at the ends of structures and by new
  * functions only.
@@ -116,7 +122,8 @@ typedef struct hearth_options {
   const char *config_path;
   const char *config_yaml;
   /* Where functions and logs are kept, absolute; made if it is missing. NULL: what the
-   * configuration names, else a folder of this engine alone, which closing removes. */
+   * configuration names, else a folder of this engine alone below TMPDIR or /tmp, which closing
+   * removes, and the next start of an engine when its host was killed. */
   const char *state_dir;
   /* "127.0.0.1:0": also serve HTTP there. NULL: no listener, whatever the configuration says. */
   const char *listen;
@@ -187,9 +194,12 @@ typedef struct hearth_source {
  * code and configuration. When it returns, new calls and those that wait go to the new revision,
  * and a host function of this name is gone: so a function moves out of the host's process without
  * its callers noticing. `revision_out` (64 characters and NUL; may be NULL) gets the revision: the
- * same for the same code and configuration. After timed_out it may still come about. Errors:
- * manifest_invalid, invalid_parameter, archive_invalid, runtime_unavailable, disk_full, io_failed,
- * store_busy, timed_out, would_deadlock, shutting_down. */
+ * same for the same code and configuration. After timed_out nothing is changed, now or later,
+ * unless the message says that it was begun: then the change was being written when the time ran
+ * out, and hearth_engine_functions() tells whether it came about. Errors:
+ * manifest_invalid, invalid_parameter, archive_invalid, unpack_failed, runtime_unavailable,
+ * disk_full, io_failed, sandbox_unavailable, store_busy, timed_out, would_deadlock, shutting_down.
+ */
 HEARTH_API hearth_error_t *hearth_function_load(hearth_engine_t *engine,
                                                 const hearth_source_t *source, uint64_t timeout_ms,
                                                 char revision_out[65]);
@@ -212,7 +222,8 @@ typedef struct hearth_host_function {
   hearth_handler_fn handler;
   void *ctx;
   /* Runs once, on the engine's thread, when no call of `handler` will come any more; not at all
-   * when defining fails, but for timed_out of a definition that has begun. May be NULL. */
+   * when defining fails, but for timed_out: then it runs in every case, at the latest when the
+   * engine closes. May be NULL. */
   void (*on_removed)(void *ctx);
   uint64_t timeout_ms;  /* 0 = 3,000. A call that passes it has ended for its caller. */
   uint32_t queue;       /* calls that may wait; 0 = limits.queue */

@@ -76,7 +76,9 @@ class [[nodiscard]] Result {
   T&& operator*() && { return std::move(*check(std::get_if<0>(&state_))); }
   T* operator->() { return check(std::get_if<0>(&state_)); }
   const T* operator->() const { return check(std::get_if<0>(&state_)); }
-  const Failure& error() const { return *check(std::get_if<1>(&state_)); }
+  Failure& error() & { return *check(std::get_if<1>(&state_)); }
+  const Failure& error() const& { return *check(std::get_if<1>(&state_)); }
+  Failure&& error() && { return std::move(*check(std::get_if<1>(&state_))); }
 
  private:
   template <class P>
@@ -161,7 +163,10 @@ class Incoming {
 
  private:
   static void unanswered(hearth_incoming_t* call) {
-    hearth_incoming_fail(call, "Unanswered", "the host's function did not answer");
+    const bool thrown = std::uncaught_exceptions() > 0;
+    hearth_incoming_fail(
+        call, "Unanswered",
+        thrown ? "the host's function threw an exception" : "the host's function did not answer");
   }
   detail::Handle<hearth_incoming_t, unanswered> call_;
   hearth_bytes_t event_;
@@ -282,7 +287,8 @@ class Engine {
   Status remove(const std::string& name, milliseconds timeout = {}) {
     return detail::status(hearth_function_remove(engine_.get(), name.c_str(), detail::ms(timeout)));
   }
-  // `handler` runs on the engine's thread, and is destroyed there when the function is gone.
+  // `handler` runs on the engine's thread, and is destroyed there when the function is gone. When
+  // it throws, its call fails. (Every other callback must not throw: that ends the program.)
   Status define(const std::string& name, Handler handler, const HostOptions& options = {}) {
     auto kept = std::make_unique<Handler>(std::move(handler));
     hearth_host_function_t function;
@@ -296,7 +302,7 @@ class Engine {
     function.ctx = kept.get();
     if (hearth_error_t* error = hearth_function_define(engine_.get(), &function, 0)) {
       Failure failure(error);
-      // It was begun, and may still come about: the engine's then.
+      // on_removed comes in any case: the engine's then.
       if (failure.name() == "timed_out") static_cast<void>(kept.release());
       return failure;
     }
@@ -377,21 +383,29 @@ class Engine {
     const detail::Handle<hearth_text_t, hearth_text_free> owner(text);
     return std::string(hearth_text_data(text), hearth_text_size(text));
   }
-  static void on_log(void* ctx, int level, const char* area, hearth_bytes_t text) {
+  static void on_log(void* ctx, int level, const char* area, hearth_bytes_t text) noexcept {
     static_cast<Options*>(ctx)->log(level, area, detail::view(text));
   }
-  static void on_function_log(void* ctx, const hearth_log_line_t* line) {
+  static void on_function_log(void* ctx, const hearth_log_line_t* line) noexcept {
     static_cast<Options*>(ctx)->function_log(*line);
   }
-  static void on_part(void* ctx, hearth_bytes_t part) {
+  static void on_part(void* ctx, hearth_bytes_t part) noexcept {
     static_cast<Back*>(ctx)->part(detail::view(part));
   }
-  static void on_done(void* ctx, const hearth_outcome_t* outcome) {
+  static void on_done(void* ctx, const hearth_outcome_t* outcome) noexcept {
     const std::unique_ptr<Back> back(static_cast<Back*>(ctx));
     if (back->done) back->done(Outcome(*outcome));
   }
-  static void on_call(void* ctx, hearth_incoming_t* call, hearth_bytes_t event) {
+  // What it throws ends here: its call was answered, or fails when the Incoming is destroyed.
+  static void on_call(void* ctx, hearth_incoming_t* call, hearth_bytes_t event) noexcept {
+#if defined(__cpp_exceptions)
+    try {
+      (*static_cast<Handler*>(ctx))(Incoming(call, event));
+    } catch (...) {
+    }
+#else
     (*static_cast<Handler*>(ctx))(Incoming(call, event));
+#endif
   }
   static void on_removed(void* ctx) { delete static_cast<Handler*>(ctx); }
 

@@ -56,6 +56,13 @@ const kinds = {
   extension: async (event, context) => ({
     custom: context.clientContext.custom, trace: process.env._X_AMZN_TRACE_ID, arn: context.invokedFunctionArn,
   }),
+  environment: async () => Object.assign({}, process.env),
+  hour: async () => new Date(0).getHours(),
+  traces: async () => ({
+    cached: Object.keys(require.cache).filter((file) => file.includes('exercise')),
+    gc: require('vm').runInNewContext('typeof gc'),
+    exercised: 'HEARTH_EXERCISE' in process.env,
+  }),
   async rejection() {
     Promise.reject(new TypeError('forgotten'));
     await later(1000);

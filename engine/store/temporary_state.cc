@@ -1,4 +1,4 @@
-#include "dev/temporary_state.h"
+#include "store/temporary_state.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,14 +17,17 @@
 
 #include "base/unique_fd.h"
 
-namespace hearth::dev {
+namespace hearth {
 namespace {
 
-constexpr std::string_view kPrefix = "hearth-dev-";
+constexpr std::string_view kPrefix = "hearth-state-";
+constexpr size_t kRandom = 6;            // characters that mkdtemp makes
 constexpr time_t kUnlockedSeconds = 60;  // from mkdtemp to the engine's lock, at most
+// Tells the folders that were made here from those that somebody else gave such a name.
+constexpr const char* kMark = "temporary";
 
 std::string temporary_root() {
-  const char* root = ::getenv("TMPDIR");
+  const char* root = ::secure_getenv("TMPDIR");
   return root != nullptr && root[0] == '/' ? root : "/tmp";
 }
 
@@ -38,19 +41,35 @@ bool is_left_over(const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != ::geteuid())
     return false;
+  const UniqueFd mark(::open((path + "/" + kMark).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!mark.valid()) return false;
   const UniqueFd lock(::open((path + "/lock").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!lock.valid()) return errno == ENOENT && ::time(nullptr) - info.st_mtime > kUnlockedSeconds;
   return ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0;
 }
 
+bool has_our_name(std::string_view name) {
+  return name.starts_with(kPrefix) && name.size() == kPrefix.size() + kRandom;
+}
+
 void sweep(const std::string& root) {
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(root.c_str()), ::closedir);
   if (dir == nullptr) return;
+  size_t looked_at = 0, swept = 0;
   while (const dirent* entry = ::readdir(dir.get())) {
-    if (!std::string_view(entry->d_name).starts_with(kPrefix)) continue;
+    if (++looked_at > TemporaryState::kLookedAtMax || swept == TemporaryState::kSweptMax) return;
+    if (!has_our_name(entry->d_name)) continue;
     const std::string path = fmt::format("{}/{}", root, entry->d_name);
-    if (is_left_over(path)) remove_all(path);
+    if (!is_left_over(path)) continue;
+    remove_all(path);
+    ++swept;
   }
+}
+
+Error unusable(const std::string& path, int error) {
+  return Error{Code::state_unusable,
+               fmt::format("a temporary folder for the state, {}: {}; name another place in TMPDIR",
+                           path, std::strerror(error))};
 }
 
 }  // namespace
@@ -58,15 +77,17 @@ void sweep(const std::string& root) {
 Result<TemporaryState> TemporaryState::make() {
   const std::string root = temporary_root();
   sweep(root);
-  std::string path = fmt::format("{}/{}XXXXXX", root, kPrefix);
-  if (::mkdtemp(path.data()) == nullptr)
-    return Error{Code::io_failed,
-                 fmt::format("{}: no folder can be made there: {}", root, std::strerror(errno))};
-  return TemporaryState(std::move(path));
+  std::string path = fmt::format("{}/{}{}", root, kPrefix, std::string(kRandom, 'X'));
+  if (::mkdtemp(path.data()) == nullptr) return unusable(path, errno);
+  TemporaryState state(std::move(path));
+  const UniqueFd mark(
+      ::open((state.path_ + "/" + kMark).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!mark.valid()) return unusable(state.path_, errno);
+  return state;
 }
 
 TemporaryState::~TemporaryState() {
   if (!path_.empty()) remove_all(path_);
 }
 
-}  // namespace hearth::dev
+}  // namespace hearth

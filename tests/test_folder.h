@@ -1,4 +1,4 @@
-// A temporary folder for the tests of this module; gone at the end.
+// Temporary folders for tests of every module; gone at the end of the test.
 #pragma once
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 
 #include "tests/catch.h"
 
-namespace hearth::dev {
+namespace hearth_test {
 
 class TestFolder {
  public:
@@ -28,13 +28,24 @@ class TestFolder {
   const std::string& path() const { return path_; }
   // Makes the folders above it too.
   void write(const std::string& name, std::string_view text) const {
-    const std::filesystem::path path = path_ + "/" + name;
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path) << text;
+    const std::filesystem::path file = path_ + "/" + name;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file) << text;
   }
 
  private:
   std::string path_;
 };
 
-}  // namespace hearth::dev
+// A function's folder, named "hello", in a temporary one, which has room for its neighbours.
+struct FunctionFolder {
+  FunctionFolder() { std::filesystem::create_directory(path); }
+  void write(const std::string& name, std::string_view text = "x") const {
+    outer.write("hello/" + name, text);
+  }
+  const TestFolder outer;
+  const std::string root = outer.path();
+  const std::string path = root + "/hello";
+};
+
+}  // namespace hearth_test

@@ -1,0 +1,101 @@
+// What ready workers do between calls: stand still, grow old. The third part of WorkerPool;
+// the table is in design/0009-warm-workers.md.
+#include <algorithm>
+
+#include "core/worker_pool.h"
+
+namespace hearth {
+namespace {
+
+constexpr milliseconds kPatrolInterval{1'000};  // how often age and memory are looked at
+constexpr uint32_t kFiguresARound = 64;         // memory figures read in one round, at most
+constexpr std::array<std::string_view, kRecycleReasonCount> kReasonNames = {"calls", "age",
+                                                                            "memory", "leftovers"};
+
+}  // namespace
+
+std::string_view recycle_reason_name(RecycleReason reason) {
+  return kReasonNames[static_cast<size_t>(reason)];
+}
+
+// ---- standing still
+
+bool WorkerPool::freezes(const Worker& worker) const {
+  return limits_.freeze_after != milliseconds(0) && worker.runtime != Runtime::host &&
+         worker.spec->leftovers == Leftovers::freeze;
+}
+
+void WorkerPool::freeze(Worker& worker) {
+  HEARTH_ASSERT(worker.state == Worker::State::ready && worker.calls.empty());
+  worker.frozen = true;
+  ++stats_.freezes;
+  ++stats_.frozen;
+  link_.freeze(worker.id);
+}
+
+void WorkerPool::thaw(Worker& worker) {
+  if (!worker.frozen) return;
+  worker.frozen = false;
+  ++stats_.thaws;
+  --stats_.frozen;
+  link_.thaw(worker.id);
+  arm(worker, first_look(worker));
+}
+
+// ---- growing old
+
+void WorkerPool::recycle(Worker& worker, RecycleReason reason) {
+  if (worker.state != Worker::State::ready || !worker.counted) return;
+  ++stats_.recycled[static_cast<size_t>(reason)];
+  Function& function = *worker.function;
+  retire(worker, false);
+  start_minimum(function);
+  if (!function.queue.empty()) ensure(function);
+}
+
+void WorkerPool::watch_age_and_memory(const Worker& worker) {
+  const Recycle& recycle = worker.spec->recycle;
+  if (closed_ || patrol_timer_.armed()) return;
+  if (recycle.max_age == milliseconds(0) && recycle.max_rss == 0) return;
+  timers_.arm(patrol_timer_, clock_.now() + kPatrolInterval,
+              Callback<void()>::to<&WorkerPool::patrol>(this));
+}
+
+// Whose age or memory has passed its limit? Figures of memory cost a read of /proc each: a round
+// has a budget of them, and the next goes on where it ended.
+void WorkerPool::patrol() {
+  const MonotonicTime now = clock_.now();
+  const uint32_t from = patrol_from_;
+  uint32_t figures = 0;
+  bool again = false;
+  patrol_from_ = 0;
+  due_.clear();
+  workers_.each([&](WorkerId id, Worker& worker) {
+    if (worker.state != Worker::State::ready || !worker.counted) return;
+    const Recycle& limit = worker.spec->recycle;
+    again = again || limit.max_age != milliseconds(0) || limit.max_rss != 0;
+    if (limit.max_age != milliseconds(0) && now - worker.ready_at >= limit.max_age) {
+      due_.push_back(id);
+      return;
+    }
+    if (limit.max_rss == 0 || id.slot < from) return;
+    if (figures == kFiguresARound) {
+      if (patrol_from_ == 0) patrol_from_ = id.slot;
+      return;
+    }
+    ++figures;
+    if (link_.memory_now(id) > limit.max_rss) due_.push_back(id);
+  });
+  for (const WorkerId id : due_) {
+    Worker* worker = workers_.find(id);
+    if (worker == nullptr) continue;
+    const Recycle& limit = worker->spec->recycle;
+    const bool old = limit.max_age != milliseconds(0) && now - worker->ready_at >= limit.max_age;
+    recycle(*worker, old ? RecycleReason::age : RecycleReason::memory);
+  }
+  if (!again || closed_) return;
+  timers_.arm(patrol_timer_, now + kPatrolInterval,
+              Callback<void()>::to<&WorkerPool::patrol>(this));
+}
+
+}  // namespace hearth

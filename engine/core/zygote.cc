@@ -1,0 +1,48 @@
+#include "core/zygote.h"
+
+#include <algorithm>
+
+namespace hearth {
+namespace {
+
+constexpr milliseconds kAfterFailure{1'000};  // doubles with each
+constexpr milliseconds kAfterFailureMost{3'600'000};
+constexpr milliseconds kAfterEviction{60'000};
+
+}  // namespace
+
+bool ZygotePlan::wants(const FunctionSpec& spec, nanoseconds init, MonotonicTime now,
+                       const Limits& limits) const {
+  return phase_ == Phase::none && spec.runtime == Runtime::python3 &&
+         spec.zygote == Zygote::automatic && spec.network == Network::none &&
+         init >= limits.zygote_min_init && now >= retry_at_;
+}
+
+void ZygotePlan::started(WorkerId worker) {
+  phase_ = Phase::starting;
+  worker_ = worker;
+}
+
+void ZygotePlan::ready(MonotonicTime now) {
+  phase_ = Phase::ready;
+  used_at_ = now;
+}
+
+void ZygotePlan::refused() {
+  phase_ = Phase::refused;
+  worker_ = {};
+}
+
+void ZygotePlan::ended(End end, MonotonicTime now) {
+  phase_ = Phase::none;
+  worker_ = {};
+  if (end != End::failed) {
+    failures_ = 0;
+    retry_at_ = end == End::memory ? now + kAfterEviction : now;
+    return;
+  }
+  const uint32_t doublings = std::min(failures_++, 16u);
+  retry_at_ = now + std::min(kAfterFailureMost, kAfterFailure * (1 << doublings));
+}
+
+}  // namespace hearth

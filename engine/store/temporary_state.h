@@ -1,0 +1,32 @@
+// A state folder for one run of a program: below $TMPDIR or /tmp, mode 0700, gone with this object.
+// For who has no folder of its own: the developer's loop, and programs with libhearth. One thread.
+#pragma once
+#include <string>
+#include <utility>
+
+#include "base/result.h"
+
+namespace hearth {
+
+class TemporaryState {
+ public:
+  // First removes what killed runs of this user left behind: folders made here whose state lock
+  // nobody holds, at most kSweptMax of them, among the first kLookedAtMax entries of $TMPDIR.
+  // Errors: state_unusable.
+  static Result<TemporaryState> make();
+  TemporaryState(TemporaryState&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  TemporaryState& operator=(TemporaryState&&) = delete;
+  // The engine that used it must be gone.
+  ~TemporaryState();
+
+  const std::string& path() const { return path_; }
+
+  static constexpr size_t kSweptMax = 16;
+  static constexpr size_t kLookedAtMax = 10'000;
+
+ private:
+  explicit TemporaryState(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+}  // namespace hearth
