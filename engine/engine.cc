@@ -227,6 +227,7 @@ Status Engine::Parts::start_sandbox() {
   const std::string shims = HEARTH_TRY(write_shims(options.config.state_dir));
   const sandbox::SpawnerConfig config =
       HEARTH_TRY(spawner_config(options.config, runtimes, shims, mode));
+  HEARTH_TRY(workers.egress_rules().set_resolvers(options.config.network.resolvers));
   workers.attach(dispatcher);
   host_workers.attach(dispatcher);
   HEARTH_TRY(
@@ -239,16 +240,21 @@ Status Engine::Parts::start_sandbox() {
       log.info("sandbox", "layer {} is off: {}", layer_name(static_cast<sandbox::Layer>(i)),
                layer.reason);
   }
+  log.info("sandbox", "egress: {}", egress_mechanism(ready));
   if (ready.mode == sandbox::Mode::kOff) log.warning("sandbox", "functions run UNCONFINED");
   return ok();
 }
 
 Status Engine::Parts::start_store() {
   const SandboxLeast mode = as_least(workers.launcher().ready().mode);
-  store.set_sandbox(mode);
+  const sandbox::LayerState& egress = workers.launcher().ready().egress;
+  const std::string egress_problem = egress.on != 0 ? "" : egress.reason;
+  store.set_sandbox(mode, egress_problem);
   for (const FunctionSpecPtr& spec :
        HEARTH_TRY(store.open(*std::exchange(state_lock, std::nullopt)))) {
-    if (Status met = check_sandbox(spec->least_sandbox, mode); !met) {
+    Status met = check_sandbox(spec->least_sandbox, mode);
+    if (met) met = check_egress(spec->network, egress_problem);
+    if (!met) {
       log.error("store", "'{}' can't be called: {}", spec->name, met.error().detail);
       continue;
     }
@@ -304,9 +310,11 @@ Status Engine::Parts::start_http() {
   front->attach(*server);
   front->add_metrics(Callback<void(MetricsText&)>::to<&Parts::append_metrics>(this));
   address = HEARTH_TRY(server->listen(options.config.listen, false));
+  workers.egress_rules().protect(address);
   log.info("http", "listening on http://{}", address);
   if (!options.config.http.functions_listen.empty()) {
     functions_address = HEARTH_TRY(server->listen(options.config.http.functions_listen, true));
+    workers.egress_rules().protect(functions_address);
     log.info("http", "function URLs also on http://{}", functions_address);
   }
   return ok();

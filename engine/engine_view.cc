@@ -70,6 +70,11 @@ std::string_view mode_name(sandbox::Mode mode) {
   return "unknown";
 }
 
+std::string egress_mechanism(const sandbox::ReadyMessage& ready) {
+  return ready.egress.on != 0 ? "broker (seccomp user notification)"
+                              : std::string("not available: ") + ready.egress.reason;
+}
+
 std::string_view layer_name(sandbox::Layer layer) {
   return kLayerNames[static_cast<size_t>(layer)];
 }
@@ -115,13 +120,18 @@ std::string EngineStatus::state_json() const {
 
 std::string EngineStatus::sandbox_json() const {
   const sandbox::ReadyMessage& ready = s_.workers.launcher().ready();
-  return dump({{"mode", mode_name(ready.mode)}, {"layers", layers_json(ready)}});
+  return dump({{"mode", mode_name(ready.mode)},
+               {"layers", layers_json(ready)},
+               {"egress", egress_mechanism(ready)}});
 }
 
 std::string EngineStatus::doctor_json() const {
   const sandbox::ReadyMessage& ready = s_.workers.launcher().ready();
   return dump({{"version", s_.version},
-               {"sandbox", {{"mode", mode_name(ready.mode)}, {"layers", layers_json(ready)}}},
+               {"sandbox",
+                {{"mode", mode_name(ready.mode)},
+                 {"layers", layers_json(ready)},
+                 {"egress", egress_mechanism(ready)}}},
                {"runtimes", runtimes_json(s_.runtimes)},
                {"state_dir", s_.state_dir}});
 }
@@ -381,6 +391,21 @@ void EngineStatus::append_sandbox(MetricsText& out) {
   out.family("hearth_sandbox_layer", MetricsText::Type::gauge, "Layers of the sandbox, 1 = on.");
   for (size_t i = 0; i < kLayerNames.size(); ++i)
     out.sample({{"layer", kLayerNames[i]}}, uint64_t{ready.layers[i].on});
+  using sandbox::egress::Outcome;
+  const auto& counts = s_.workers.egress_stats();
+  const auto sample = [&](std::initializer_list<Outcome> outcomes) {
+    for (const Outcome outcome : outcomes)
+      out.sample({{"result", worker::egress_outcome_name(outcome)}},
+                 counts[static_cast<size_t>(outcome)]);
+  };
+  out.family("hearth_egress_connects_total", MetricsText::Type::counter,
+             "Connects of functions with network: egress.");
+  sample({Outcome::kConnected, Outcome::kFailed, Outcome::kTimedOut, Outcome::kDeniedRule,
+          Outcome::kDeniedSpecial, Outcome::kDeniedEngine, Outcome::kDeniedLimit,
+          Outcome::kBroken});
+  out.family("hearth_egress_names_total", MetricsText::Type::counter,
+             "Names that functions with network: egress asked for.");
+  sample({Outcome::kResolved, Outcome::kResolveFailed, Outcome::kDeniedName});
 }
 
 }  // namespace hearth

@@ -19,6 +19,8 @@ namespace hearth {
 // A mode as it is written: "strict", "user", "degraded", "off".
 std::string_view mode_name(sandbox::Mode mode);
 std::string_view layer_name(sandbox::Layer layer);
+// For doctor and logs: the mechanism of network: egress, or why there is none.
+std::string egress_mechanism(const sandbox::ReadyMessage& ready);
 
 class EngineStatus final : public api::EngineView {
  public:

@@ -30,6 +30,8 @@ uint32_t verdict(const Action& action) {
       return SECCOMP_RET_ALLOW;
     case Action::Kind::kErrno:
       return SECCOMP_RET_ERRNO | (static_cast<uint32_t>(action.error) & SECCOMP_RET_DATA);
+    case Action::Kind::kNotify:
+      return SECCOMP_RET_USER_NOTIF;
     case Action::Kind::kKill:
       break;
   }

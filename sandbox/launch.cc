@@ -15,6 +15,7 @@
 
 #include "base/unique_fd.h"
 #include "sandbox/confine.h"
+#include "sandbox/egress/hook.h"
 #include "sandbox/landlock.h"
 #include "sandbox/root.h"
 #include "sandbox/tree.h"
@@ -62,10 +63,8 @@ Failure loopback_up() {
                                                       : Failure::at("bring the loopback up");
 }
 
-Failure send_mount_namespace(int report_fd) {
-  UniqueFd ns(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
-  if (!ns.valid()) return Failure::at("open the mount namespace");
-  Report report{Report::Kind::kMounts, 0, {}};
+Failure send_descriptor(int report_fd, Report::Kind kind, int fd) {
+  Report report{kind, 0, {}};
   iovec data{&report, sizeof report};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr message{};
@@ -77,10 +76,29 @@ Failure send_mount_namespace(int report_fd) {
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof(int));
-  const int fd = ns.get();
   memcpy(CMSG_DATA(header), &fd, sizeof fd);
   return sendmsg(report_fd, &message, MSG_NOSIGNAL) > 0 ? Failure{}
-                                                        : Failure::at("send the mount namespace");
+                                                        : Failure::at("send a descriptor");
+}
+
+Failure send_namespace(int report_fd, Report::Kind kind, const char* path) {
+  UniqueFd ns(open(path, O_RDONLY | O_CLOEXEC));
+  if (!ns.valid()) return Failure::at("open a namespace");
+  return send_descriptor(report_fd, kind, ns.get());
+}
+
+// The name server's socket: the agent is in another network namespace and has no rights here.
+Failure send_stub(int report_fd) {
+  UniqueFd stub;
+  if (Failure f = egress::open_stub_socket(stub)) return f;
+  return send_descriptor(report_fd, Report::Kind::kStub, stub.get());
+}
+
+// From here on, what the filter notifies waits for the agent.
+Failure load_filter_and_send_listener(const Launch& l) {
+  UniqueFd listener;
+  if (Failure f = egress::load_filter_with_listener(*l.filter, listener)) return f;
+  return send_descriptor(l.report, Report::Kind::kListener, listener.get());
 }
 
 Failure place_descriptors(Launch& l) {
@@ -146,7 +164,10 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
     expand_argument(l, runtime.args[i], texts[i], sizeof texts[i]);
     argv[i + 1] = texts[i];
   }
-  if (l.filter != nullptr) must(l, load_filter(*l.filter));
+  if (l.network == Network::kEgress)
+    must(l, load_filter_and_send_listener(l));
+  else if (l.filter != nullptr)
+    must(l, load_filter(*l.filter));
   execve(path, const_cast<char* const*>(argv), const_cast<char* const*>(kEnvironment));
   fail(l, Failure::at("exec the worker"));
 }
@@ -156,6 +177,8 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
   if (setsid() < 0) fail(l, Failure::at("setsid"));
   must(l, place_descriptors(l));  // before the limit on descriptors
   if (mode == Mode::kUser) must(l, enter_own_user_namespace());
+  if (mode == Mode::kUser && l.network == Network::kEgress)
+    must(l, send_namespace(l.report, Report::Kind::kUserNamespace, "/proc/self/ns/user"));
   if (mode != Mode::kOff) must(l, drop_privileges(l.uid));
   if (mode != Mode::kOff && l.landlock > 0)
     must(l, restrict_files({l.config, l.runtime, l.code, l.landlock}));
@@ -266,7 +289,8 @@ Failure wait_for_go(const Launch& l) {
   if (namespaces) {
     if (sethostname("hearth", 6) != 0) fail(l, Failure::at("set the host name"));
     must(l, loopback_up());
-    must(l, send_mount_namespace(l.report));
+    if (l.network == Network::kEgress) must(l, send_stub(l.report));
+    must(l, send_namespace(l.report, Report::Kind::kMounts, "/proc/self/ns/mnt"));
     must(l, enter_sandbox_root({l.tmp_bytes, l.code}));
   } else if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     fail(l, Failure::at("become a subreaper"));

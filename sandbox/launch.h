@@ -16,6 +16,10 @@ struct Report {
     kMounts = 1,  // one descriptor rides along: the sandbox's mount namespace
     kWorker = 2,  // sent by the worker; the credentials that ride along have its pid
     kFailed = 3,
+    // Network::kEgress only; one descriptor rides along each.
+    kStub = 4,           // from init: the name server's socket
+    kUserNamespace = 5,  // from the worker in user mode
+    kListener = 6,       // from the worker, the last before its exec: of its filter
   };
   Kind kind;
   int32_t error;
@@ -42,6 +46,7 @@ struct Launch {
   int status;             // a non-blocking pipe: init writes the worker's wait status, an int
   int lifeline;           // a pipe that ends when the spawner ends
   int landlock;           // the kernel's ABI, 0 = do without
+  Network network;        // kEgress: `filter` is loaded with a listener
   int cgroup;             // of version 2, to be born in; or -1
   // The worker is a zygote. Init reaps what it forks, tells of each process by a ProcessEnd on
   // `status`, and does not go with the worker.

@@ -9,7 +9,7 @@
 
 namespace hearth::sandbox {
 
-Failure Filters::compile_one(const char* name, bool degraded, Filter& filter,
+Failure Filters::compile_one(const char* name, const char* overlay, Filter& filter,
                              char (&detail)[kDetailMax]) {
   Policy policy;
   std::string error;
@@ -19,7 +19,7 @@ Failure Filters::compile_one(const char* name, bool degraded, Filter& filter,
     return {"find a seccomp policy", ENOENT};
   }
   if (!parse_policy(text, policy_text, policy, error) ||
-      (degraded && !parse_policy(policy_text("degraded"), policy_text, policy, error))) {
+      (overlay != nullptr && !parse_policy(policy_text(overlay), policy_text, policy, error))) {
     snprintf(detail, sizeof detail, "policy %s: %s", name, error.c_str());
     return {"read a seccomp policy", EINVAL};
   }
@@ -33,10 +33,17 @@ Failure Filters::compile(const SpawnerConfig& config, char (&detail)[kDetailMax]
   if (config.mode == Mode::kOff) return {};
   runtimes_.resize(config.runtimes_count);
   for (size_t i = 0; i < config.runtimes_count; ++i)
-    if (Failure f = compile_one(config.runtimes[i].name, config.mode == Mode::kDegraded,
-                                runtimes_[i], detail))
+    if (Failure f = compile_one(config.runtimes[i].name,
+                                config.mode == Mode::kDegraded ? "degraded" : nullptr, runtimes_[i],
+                                detail))
       return f;
-  return compile_one("init", false, init_, detail);
+  if (has_namespaces(config.mode)) {
+    egress_.resize(config.runtimes_count);
+    for (size_t i = 0; i < config.runtimes_count; ++i)
+      if (Failure f = compile_one(config.runtimes[i].name, "egress", egress_[i], detail)) return f;
+    if (Failure f = compile_one("egress_agent", nullptr, agent_, detail)) return f;
+  }
+  return compile_one("init", nullptr, init_, detail);
 }
 
 void describe_layers(Mode mode, const LayerFacts& facts,

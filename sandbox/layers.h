@@ -21,6 +21,9 @@ class Filters {
   const sock_fprog* of_runtime(uint32_t runtime) const {
     return runtimes_.empty() ? nullptr : &runtimes_[runtime].program;
   }
+  // With Network::kEgress. Only in modes with namespaces.
+  const sock_fprog* of_egress(uint32_t runtime) const { return &egress_[runtime].program; }
+  const sock_fprog* of_agent() const { return &agent_.program; }
   const sock_fprog* of_init() const { return &init_.program; }
 
  private:
@@ -28,11 +31,13 @@ class Filters {
     std::vector<sock_filter> code;
     sock_fprog program{};
   };
-  static Failure compile_one(const char* name, bool degraded, Filter& filter,
+  // `overlay`: a policy that is laid over it, or null.
+  static Failure compile_one(const char* name, const char* overlay, Filter& filter,
                              char (&detail)[kDetailMax]);
 
   std::vector<Filter> runtimes_;  // empty in mode off
-  Filter init_;
+  std::vector<Filter> egress_;
+  Filter init_, agent_;
 };
 
 // What was found at the start and decides which layers are in force.

@@ -1,7 +1,8 @@
 // The texts of policies/*.policy, which the build puts into the program byte for byte.
 #include "sandbox/policy.h"
 
-#define HEARTH_POLICIES(X) X(base) X(degraded) X(init) X(native) X(nodejs) X(python3)
+#define HEARTH_POLICIES(X) \
+  X(base) X(degraded) X(egress) X(egress_agent) X(init) X(native) X(nodejs) X(python3)
 
 extern "C" {
 #define HEARTH_DECLARE(name) \

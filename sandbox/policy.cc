@@ -176,13 +176,15 @@ class Parser {
       action.kind = Action::Kind::kAllow;
     } else if (kind == "kill") {
       action.kind = Action::Kind::kKill;
+    } else if (kind == "notify") {
+      action.kind = Action::Kind::kNotify;
     } else if (kind == "errno") {
       action.kind = Action::Kind::kErrno;
       const auto error = errno_value(words.next());
       if (!error) return "errno: unknown name";
       action.error = *error;
     } else {
-      return "the action must be allow, errno or kill";
+      return "the action must be allow, errno, kill or notify";
     }
     return nullptr;
   }

@@ -5,13 +5,13 @@
 // CLASS is `needed RUNTIME:CHECK` (without the line that check of testcases/ fails; a test takes
 // each such line out and sees it fail), `compat` (harmless; REASON names the third-party code that
 // uses it), `filtered` (arguments decide) or `refused`.
-// ACTION is `allow`, `errno E...` or `kill` (the whole process, by SIGSYS). A CONDITION is `argN [&
-// MASK] ==|!= VALUE` or `argN [& MASK] in VALUE,VALUE`; only the low 32 bits of an argument are
-// compared, because the calls in question take an int and the kernel drops the rest. A call may
-// have several lines: the first that matches decides, and if none does, the default. NAME may be
-// `name=number` for a call that is newer than the name table. Further lines: `default ACTION`
-// (once), `include NAME`, and `override NAME ...`, which forgets the lines that the call had so
-// far.
+// ACTION is `allow`, `errno E...`, `kill` (the whole process, by SIGSYS) or `notify` (the holder of
+// the filter's listener answers). A CONDITION is `argN [& MASK] ==|!= VALUE` or `argN [& MASK] in
+// VALUE,VALUE`; only the low 32 bits of an argument are compared, because the calls in question
+// take an int and the kernel drops the rest. A call may have several lines: the first that matches
+// decides, and if none does, the default. NAME may be `name=number` for a call that is newer than
+// the name table. Further lines: `default ACTION` (once), `include NAME`, and `override NAME ...`,
+// which forgets the lines that the call had so far.
 //
 // Used once, at the start of the spawner, and by tests; may allocate.
 #pragma once
@@ -23,7 +23,7 @@
 namespace hearth::sandbox {
 
 struct Action {
-  enum class Kind : uint8_t { kAllow, kErrno, kKill };
+  enum class Kind : uint8_t { kAllow, kErrno, kKill, kNotify };
   Kind kind = Kind::kErrno;
   int error = 0;  // kErrno only
 

@@ -258,7 +258,8 @@ class TemplateBuilder {
     if (Failure failure = write_accounts(etc.get())) return failure;
     if (Failure failure = write_file(etc.get(), "hosts", "127.0.0.1 localhost\n::1 localhost\n"))
       return failure;
-    if (Failure failure = write_file(etc.get(), "resolv.conf", "")) return failure;
+    if (Failure failure = write_file(etc.get(), "resolv.conf", "nameserver 127.0.0.1\n"))
+      return failure;
     return write_file(etc.get(), "nsswitch.conf",
                       "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"
                       "protocols: files\n");

@@ -154,10 +154,11 @@ Failure Spawner::open_ends(Slot& slot, UniqueFd (&there)[kForkFds]) {
   for (const int which : {kFdStdout, kFdStderr}) {
     if (pipe2(ends, O_CLOEXEC) != 0) return Failure::at("make an output pipe");
     slot.engine_ends[which].reset(ends[0]);
-    there[kSpawnFds + which].reset(ends[1]);
+    there[kPlainFds + which].reset(ends[1]);
   }
   for (const UniqueFd& fd : slot.engine_ends)
-    if (fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return Failure::at("set non-blocking");
+    if (fd.valid() && fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0)
+      return Failure::at("set non-blocking");
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     return Failure::at("make the report socket");
   slot.report.reset(ends[0]);
@@ -171,8 +172,7 @@ Failure Spawner::open_ends(Slot& slot, UniqueFd (&there)[kForkFds]) {
 Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
   int ends[2];
   UniqueFd there[kForkFds], status, clone_into;
-  if (request.network != Network::kNone)
-    return {"this network mode is not available here", EOPNOTSUPP};
+  if (Failure f = open_egress(slot, request.network)) return f;
   if (slot.uid_index == kNone) return {"no uid is free", EAGAIN};
   if (Failure f = open_ends(slot, there)) return f;
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return Failure::at("make the status pipe");
@@ -188,7 +188,8 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
   slot.limits = limits;
   const Launch plan{&config_,
                     &config_.runtimes[request.runtime],
-                    filters_.of_runtime(request.runtime),
+                    request.network == Network::kEgress ? filters_.of_egress(request.runtime)
+                                                        : filters_.of_runtime(request.runtime),
                     filters_.of_init(),
                     uid_of(slot.uid_index),
                     request.memory_bytes,
@@ -204,6 +205,7 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
                     status.get(),
                     init_lifeline_read_.get(),
                     facts_.landlock_abi,
+                    request.network,
                     clone_into.get(),
                     request.family};
   slot.init = launch(plan);
@@ -253,6 +255,7 @@ Failure Spawner::bind_code(Slot& slot, const Request& request) {
 }
 
 void Spawner::kill_slot_processes(Slot& slot) {
+  if (slot.agent > 0) kill(slot.agent, SIGKILL);
   if (slot.family != kNone) return kill_family(slot);
   if (slot.init <= 0) return;
   if (!has_namespaces(config_.mode)) kill_descendants(slot.init);
@@ -277,7 +280,7 @@ bool Spawner::read_report(Slot& slot) {
     if (header->cmsg_type == SCM_RIGHTS) {
       int fd;
       memcpy(&fd, CMSG_DATA(header), sizeof fd);
-      slot.mounts.reset(fd);
+      take_descriptor(slot, static_cast<uint32_t>(report.kind), fd);
     } else if (header->cmsg_type == SCM_CREDENTIALS && report.kind == Report::Kind::kWorker) {
       ucred credentials;
       memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
@@ -300,10 +303,11 @@ void Spawner::on_report(Slot& slot) {
   if (n != 0) return;
   // End of file: the exec went well, or it all ended; in the second case init's exit tells the
   // rest.
-  if (slot.worker_reported && !slot.failure)
-    on_started(slot);
-  else
-    fail_start(slot, "the sandbox ended while it was set up", EPROTO);
+  if (!slot.worker_reported || slot.failure)
+    return fail_start(slot, "the sandbox ended while it was set up", EPROTO);
+  if (slot.network == Network::kEgress)
+    if (Failure f = start_agent(slot)) return fail_start(slot, f.step, f.error);
+  on_started(slot);
 }
 
 void Spawner::on_started(Slot& slot) {
@@ -338,11 +342,13 @@ void Spawner::on_child() {
     const pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid <= 0) return;
     if (on_family_exit(pid)) continue;
+    if (forget_agent(pid)) continue;
     if (Slot* slot = find_init(pid)) on_init_exit(*slot, status);
   }
 }
 
 void Spawner::on_init_exit(Slot& slot, int status) {
+  end_agent(slot);
   if (slot.state == State::kStarting && slot.report.valid()) {
     while (read_report(slot)) continue;
     if (slot.worker_reported && !slot.failure && !slot.killed) on_started(slot);

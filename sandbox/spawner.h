@@ -6,6 +6,7 @@
 
 #include "base/unique_fd.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/egress/availability.h"
 #include "sandbox/launch.h"
 #include "sandbox/layers.h"
 #include "sandbox/message.h"
@@ -65,6 +66,9 @@ class Spawner {
     char step[sizeof(Report{}.step)] = {};
     char detail[kDetailMax] = {};
     UniqueFd report, status, mounts, pidfd;
+    Network network = Network::kNone;
+    UniqueFd stub, users, listener, agent_end;  // kEgress: what its agent is started with
+    pid_t agent = 0;                            // kEgress: 0 = not yet, or it has ended
     UniqueFd engine_ends[kSpawnFds];
   };
   // The sandbox of a zygote and its workers. It has at least one slot as long as it lives.
@@ -109,6 +113,11 @@ class Spawner {
   void assign(const Request& request);
   Failure bind_code(Slot& slot, const Request& request);
   void kill_slot_processes(Slot& slot);
+  Failure open_egress(Slot& slot, Network network);
+  Failure start_agent(Slot& slot);
+  void end_agent(Slot& slot);
+  bool forget_agent(pid_t pid);
+  void take_descriptor(Slot& slot, uint32_t kind, int fd);
   void real_code_path(const char* code, char (&path)[kDetailMax]) const;
 
   void on_report(Slot& slot);
@@ -158,6 +167,7 @@ class Spawner {
   UniqueFd init_lifeline_read_, init_lifeline_write_;
   SpawnerConfig config_{};
   Filters filters_;
+  egress::Tools egress_;
   LayerFacts facts_;
   Cgroups cgroups_;
   std::unique_ptr<Slot[]> slots_;

@@ -112,8 +112,8 @@ Failure Spawner::open_fork(Slot& slot, const Slot& zygote, const Request& reques
   ++starting_;
   ++families_[slot.family].slots;
   Outgoing& out = push(MessageType::kForkEnds, &slot, request.slot);
-  for (int i = 0; i < kSpawnFds; ++i) out.fds[i] = std::move(slot.engine_ends[i]);
-  for (int i = kSpawnFds; i < kForkFds; ++i) out.fds[i] = std::move(there[i]);
+  for (int i = 0; i < kPlainFds; ++i) out.fds[i] = std::move(slot.engine_ends[i]);
+  for (int i = kPlainFds; i < kForkFds; ++i) out.fds[i] = std::move(there[i]);
   return {};
 }
 

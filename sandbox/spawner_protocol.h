@@ -62,11 +62,19 @@ enum class MessageType : uint32_t {
 // Descriptors that ride on a successful kSpawned, in this order.
 // The receiver's ends: the stream socket of runtimes/protocol.md and two pipes to read;
 // non-blocking.
-enum SpawnFd : int { kFdChannel = 0, kFdStdout = 1, kFdStderr = 2, kSpawnFds = 3 };
+// kFdEgress only with Network::kEgress: the socket of egress/protocol.h, to the sandbox's agent.
+enum SpawnFd : int {
+  kFdChannel = 0,
+  kFdStdout = 1,
+  kFdStderr = 2,
+  kPlainFds = 3,
+  kFdEgress = kPlainFds,
+  kSpawnFds
+};
 
-// Descriptors that ride on kForkEnds: those of SpawnFd, and then the far ends, which the engine
+// Descriptors that ride on kForkEnds: kPlainFds of SpawnFd, and then the far ends, which the engine
 // passes to the zygote in this order (FORK in runtimes/protocol.md).
-enum ForkFd : int { kFdFarChannel = kSpawnFds, kFdFarStdout, kFdFarStderr, kFdFarReport, kForkFds };
+enum ForkFd : int { kFdFarChannel = kPlainFds, kFdFarStdout, kFdFarStderr, kFdFarReport, kForkFds };
 
 struct Header {
   uint32_t magic;
@@ -146,6 +154,7 @@ struct ReadyMessage {
   char detail[kDetailMax];  // what failed, and the fix
   Mode mode;
   LayerState layers[static_cast<size_t>(Layer::kLayersCount)];
+  LayerState egress;  // whether Network::kEgress works here
 };
 
 struct SpawnRequest {

@@ -59,15 +59,17 @@ bool Spawner::send_front() {
   message.msg_iovlen = 1;
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kForkFds)] = {};
   if (out.fds[0].valid()) {
-    const size_t count = out.type == MessageType::kForkEnds ? size_t{kForkFds} : size_t{kSpawnFds};
     message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+    message.msg_controllen = sizeof control;
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int) * count);
     int fds[kForkFds];
-    for (size_t i = 0; i < count; ++i) fds[i] = out.fds[i].get();
+    size_t count = 0;
+    for (const UniqueFd& fd : out.fds)
+      if (fd.valid()) fds[count++] = fd.get();
+    header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
     memcpy(CMSG_DATA(header), fds, sizeof(int) * count);
   }
   if (sendmsg(control_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;

@@ -22,7 +22,8 @@ namespace hearth::sandbox {
 namespace {
 
 constexpr int kTrialTimeoutMs = 10'000;
-constexpr rlim_t kFdsPerSlot = 11;  // report, status, mount namespace, pidfd, kForkFds
+constexpr rlim_t kFdsPerSlot = 15;  // report, status, mount namespace, pidfd, kForkFds, and four
+                                    // for an agent
 constexpr rlim_t kFdsFixed = 64;    // and what one launch needs for a moment
 
 bool may_choose_uids() {
@@ -95,6 +96,8 @@ bool Spawner::set_up(const SpawnerConfig& config, ReadyMessage& ready) {
   }
   facts_.as_root = as_root_;
   facts_.cgroups = &cgroups_;
+  ready.egress.on = egress_.available();
+  copy_text(ready.egress.reason, egress_.reason());
   describe_layers(config_.mode, facts_, ready.layers);
   return true;
 }
@@ -153,6 +156,7 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
   } else if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     return Failure::at("become a subreaper");
   }
+  egress_.prepare(config_.mode, filters_.of_agent());
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Failure::at("become non-dumpable");
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return Failure::at("the lifeline of the sandboxes");
@@ -219,6 +223,7 @@ Failure Spawner::run_trial() {
                      status_there.get(),
                      init_lifeline_read_.get(),
                      facts_.landlock_abi,
+                     Network::kNone,
                      clone_into.get()};
   const pid_t pid = launch(trial);
   if (pid < 0) return Failure::at("clone with new namespaces");

@@ -251,10 +251,11 @@ SpawnRequest Rig::spawn_request(uint32_t slot, uint32_t runtime) const {
   return request;
 }
 
-TestWorker Rig::spawn(uint32_t slot, uint32_t runtime, uint64_t memory) {
+TestWorker Rig::spawn(uint32_t slot, uint32_t runtime, uint64_t memory, Network network) {
   ++generation_;
   SpawnRequest request = spawn_request(slot, runtime);
   request.memory_bytes = memory;
+  request.network = static_cast<uint8_t>(network);
   send_raw(&request, sizeof request);
   UniqueFd fds[kSpawnFds];
   const Answer answer = wait_answer(fds);
@@ -267,6 +268,7 @@ TestWorker Rig::spawn(uint32_t slot, uint32_t runtime, uint64_t memory) {
   worker.channel = std::move(fds[kFdChannel]);
   worker.out = std::move(fds[kFdStdout]);
   worker.err = std::move(fds[kFdStderr]);
+  worker.egress = std::move(fds[kFdEgress]);
   return worker;
 }
 
@@ -304,7 +306,7 @@ TestWorker Rig::fork(const TestWorker& zygote, uint32_t slot, const std::string&
   }
   std::string line = command + "\n";
   iovec data{line.data(), line.size()};
-  constexpr size_t kFar = size_t{kForkFds} - size_t{kSpawnFds};
+  constexpr size_t kFar = size_t{kForkFds} - size_t{kPlainFds};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kFar)] = {};
   msghdr message{};
   message.msg_iov = &data;
@@ -316,7 +318,7 @@ TestWorker Rig::fork(const TestWorker& zygote, uint32_t slot, const std::string&
   rights->cmsg_type = SCM_RIGHTS;
   rights->cmsg_len = CMSG_LEN(sizeof(int) * kFar);
   int far[kFar];
-  for (size_t i = 0; i < kFar; ++i) far[i] = fds[kSpawnFds + i].get();
+  for (size_t i = 0; i < kFar; ++i) far[i] = fds[kPlainFds + i].get();
   memcpy(CMSG_DATA(rights), far, sizeof far);
   if (sendmsg(zygote.channel.get(), &message, MSG_NOSIGNAL) < 0) worker.error = -1;
   worker.channel = std::move(fds[kFdChannel]);

@@ -31,7 +31,7 @@ struct TestWorker {
   int pid = 0;
   int error = 0;
   std::string detail;
-  UniqueFd channel, out, err;
+  UniqueFd channel, out, err, egress;
 
   // Reads one line from the channel; empty = the end, or nothing came within 10 s.
   std::string line();
@@ -62,7 +62,8 @@ class Rig {
                        const std::vector<std::string>& args);
 
   SpawnRequest spawn_request(uint32_t slot, uint32_t runtime) const;
-  TestWorker spawn(uint32_t slot, uint32_t runtime = 0, uint64_t memory = 0);
+  TestWorker spawn(uint32_t slot, uint32_t runtime = 0, uint64_t memory = 0,
+                   Network network = Network::kNone);
   Answer assign(const TestWorker& worker, const std::string& hash, uint64_t memory = 0);
   void kill(const TestWorker& worker);
   // A worker with `family` set, whose program is testcases/zygote.c.

@@ -133,6 +133,9 @@ Result<std::vector<TrialLayer>> layers_of(Mode mode, const std::vector<RuntimeIn
     layers.push_back({kLayerNames[i], state.on != 0,
                       std::string(state.reason, strnlen(state.reason, sizeof state.reason))});
   }
+  const sandbox::LayerState& egress = ready->egress;
+  layers.push_back({"egress", egress.on != 0,
+                    egress.on != 0 ? "broker (seccomp user notification)" : egress.reason});
   return layers;
 }
 

@@ -154,6 +154,7 @@ void read_sandbox(YamlFields& top, SandboxConfig& out) {
 void read_network(YamlFields& top, NetworkConfig& out) {
   YamlFields network = top.section("network");
   network.boolean("allow_host", out.allow_host);
+  network.list("resolvers", out.resolvers);
   network.finish();
 }
 

@@ -36,6 +36,9 @@ struct SandboxConfig {
 
 struct NetworkConfig {
   bool allow_host = false;  // network.allow_host: functions may ask for `network: host`
+  // network.resolvers: name servers for functions with network: egress, as ADDRESS or ADDRESS:PORT,
+  // at most 3; empty: those of /etc/resolv.conf.
+  std::vector<std::string> resolvers;
 };
 
 // keep_alive.policy: fixed (pool.idle_timeout) or histogram (of each function's idle times).

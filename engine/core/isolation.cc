@@ -139,9 +139,13 @@ Status check_allow_entry(std::string_view entry) {
 }
 
 Status check_network_available(Network network) {
-  if (network == Network::none) return ok();
-  return bad(fmt::format("network '{}' is not available: 'none' is the only value so far",
-                         network_name(network)));
+  if (network != Network::host) return ok();
+  return bad("network 'host' is not available: 'none' and 'egress' are");
+}
+
+Status check_egress(Network network, std::string_view problem) {
+  if (network != Network::egress || problem.empty()) return ok();
+  return bad(fmt::format("network 'egress' is not available in this engine: {}", problem));
 }
 
 Status validate(const Isolation& isolation) {

@@ -80,6 +80,10 @@ Status check_allow_entry(std::string_view entry);
 // The one place that says which network modes this engine has. Errors: invalid_parameter.
 Status check_network_available(Network network);
 
+// Can a function with `network` run where `problem` says why egress can't be had (empty: it can)?
+// Errors: invalid_parameter.
+Status check_egress(Network network, std::string_view problem);
+
 // Ranges and what holds between keys. Errors: invalid_parameter, which names the key.
 Status validate(const Isolation& isolation);
 

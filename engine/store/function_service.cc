@@ -49,6 +49,7 @@ Status FunctionService::check(const FunctionSpec& spec) const {
                              "runtimes.{}.path",
                              name, name)};
   }
+  HEARTH_TRY(check_egress(spec.network, options_.egress_problem));
   return check_sandbox(spec.least_sandbox, options_.sandbox);
 }
 

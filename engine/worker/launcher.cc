@@ -200,10 +200,12 @@ void Launcher::handle(const char* data, size_t size, int* fds, int fd_count) {
   spawned.error = answer.error;
   spawned.detail = detail;
   spawned.pid = answer.pid;
-  if (answer.error == 0 && fd_count == sandbox::kSpawnFds) {
+  if (answer.error == 0 && fd_count >= sandbox::kFdEgress) {
     spawned.channel.reset(std::exchange(fds[sandbox::kFdChannel], -1));
     spawned.out.reset(std::exchange(fds[sandbox::kFdStdout], -1));
     spawned.err.reset(std::exchange(fds[sandbox::kFdStderr], -1));
+    if (fd_count > sandbox::kFdEgress)
+      spawned.egress.reset(std::exchange(fds[sandbox::kFdEgress], -1));
   } else if (answer.error == 0 && !owner_.has_ends(worker)) {
     spawned.error = EMFILE;  // descriptors were lost on the way: the engine has none left
     spawned.detail = "the engine is out of file descriptors";
@@ -218,7 +220,7 @@ void Launcher::hand_over_ends(WorkerId worker, int* fds) {
   ends.out.reset(std::exchange(fds[sandbox::kFdStdout], -1));
   ends.err.reset(std::exchange(fds[sandbox::kFdStderr], -1));
   for (size_t i = 0; i < ends.far.size(); ++i)
-    ends.far[i].reset(std::exchange(fds[size_t{sandbox::kSpawnFds} + i], -1));
+    ends.far[i].reset(std::exchange(fds[size_t{sandbox::kPlainFds} + i], -1));
   owner_.on_fork_ends(std::move(ends));
 }
 

@@ -25,6 +25,7 @@ struct Spawned {
   UniqueFd channel;
   UniqueFd out;
   UniqueFd err;
+  UniqueFd egress;  // with Network::kEgress
 };
 
 // What a sandbox is given; 0 = the spawner's default or ceiling (spawner_protocol.h).
@@ -40,7 +41,7 @@ struct ForkEnds {
   UniqueFd channel;
   UniqueFd out;
   UniqueFd err;
-  std::array<UniqueFd, sandbox::kForkFds - size_t{sandbox::kSpawnFds}> far;  // for the zygote
+  std::array<UniqueFd, sandbox::kForkFds - size_t{sandbox::kPlainFds}> far;  // for the zygote
 };
 
 class Launcher {

@@ -121,7 +121,23 @@ void Workers::note_runtime_ready(Process& process) {
   process.times.runtime_us = microseconds_since(process.running, loop_.now());
 }
 
+// Before INIT, so that no code of the function runs without them.
+bool Workers::send_egress_rules(Process& process) {
+  if (process.spec->network != Network::egress) return true;
+  Result<sandbox::egress::Config> config = egress_rules_.config_of(*process.spec, loop_.now());
+  const Status sent = config ? process.egress.configure(*config) : Status(config.error());
+  if (!sent) violation(process, sent.error().detail);
+  return static_cast<bool>(sent);
+}
+
+void Workers::tell_refused(Process& process, const sandbox::egress::Report& report) {
+  const std::string what = describe_refusal(report);
+  log_.debug("egress", "'{}': {}", process.spec != nullptr ? process.spec->name : "-", what);
+  log_line(process, nullptr, LineLevel::warning, "hearth: network: refused " + what, false);
+}
+
 void Workers::send_init(Process& process) {
+  if (!send_egress_rules(process)) return;
   const std::string json =
       init_json(*process.spec, process.root, limits_, process.role == Process::Role::zygote);
   process.channel.send_control(FrameType::init, {}, 0, json);
@@ -223,6 +239,13 @@ void Workers::on_spawned(Spawned&& spawned) {
   UniqueFd& channel = forked ? process->ends.channel : spawned.channel;
   if (Status opened = process->channel.open(std::move(channel)); !opened)
     violation(*process, opened.error().detail);
+  if (spawned.egress.valid()) {
+    const auto on_refused = EgressLink::RefusedFn::to<&Process::on_refused>(process);
+    if (Status opened =
+            process->egress.open(loop_, std::move(spawned.egress), egress_stats_, on_refused);
+        !opened)
+      violation(*process, opened.error().detail);
+  }
   open_pipe(*process, process->out, std::move(forked ? process->ends.out : spawned.out));
   open_pipe(*process, process->err, std::move(forked ? process->ends.err : spawned.err));
 }
@@ -272,6 +295,7 @@ void Workers::gone(Process& process, const WorkerExit& exit) {
   read_pipe(process, process.err, LogTail::kSize * 64);
   end_line(process, process.out);
   end_line(process, process.err);
+  process.egress.drain();
   tell_dropped(process);
   const WorkerId id = process.id;
   // Out of its slot first: the core may start another worker there while it hears of this one's

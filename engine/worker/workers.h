@@ -11,6 +11,7 @@
 #include "loop/loop.h"
 #include "loop/poll.h"
 #include "worker/channel.h"
+#include "worker/egress.h"
 #include "worker/function_log.h"
 #include "worker/launcher.h"
 #include "worker/line_splitter.h"
@@ -62,6 +63,9 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
 
   const Launcher& launcher() const { return launcher_; }
   const WorkersStats& stats() const { return stats_; }
+  // What egress functions share; to be completed before the first of them starts.
+  EgressRules& egress_rules() { return egress_rules_; }
+  const std::array<uint64_t, kEgressOutcomes>& egress_stats() const { return egress_stats_; }
   // `visit(pid, spec or null)` for each living worker.
   template <class F>
   void each(F&& visit) const;
@@ -89,6 +93,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     RateLimit rate;
     LogTail tail;
     int pid = 0;
+    EgressLink egress;
     std::string root;  // where the worker sees its code
     enum class Role : uint8_t { plain, zygote, forked };
     Role role = Role::plain;
@@ -108,6 +113,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     Timer marker;          // tells of dropped lines when no line follows
     Workers* owner;
     void on_timer() { owner->on_grace_over(*this); }
+    void on_refused(const sandbox::egress::Report& report) { owner->tell_refused(*this, report); }
     void on_marker() { owner->tell_dropped(*this); }
   };
 
@@ -142,6 +148,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void violation(Process& process, std::string_view what);
   void gone(Process& process, const WorkerExit& exit);
   void send_init(Process& process);
+  bool send_egress_rules(Process& process);
+  void tell_refused(Process& process, const sandbox::egress::Report& report);
   void note_runtime_ready(Process& process);
   void on_grace_over(Process& process);
   void open_pipe(Process& process, Pipe& pipe, UniqueFd fd);
@@ -165,6 +173,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   std::vector<Buffer> delivered_;  // large replies, until their batch was delivered
   Launcher launcher_;
   WorkersStats stats_;
+  EgressRules egress_rules_;
+  std::array<uint64_t, kEgressOutcomes> egress_stats_{};
 };
 
 template <class F>
