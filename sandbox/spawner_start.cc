@@ -44,6 +44,26 @@ const char* fix_for(const Failure& failure) {
   return "";
 }
 
+// What the trial says of itself until its end. Its text lives until the next trial.
+Failure trial_report(int report_fd) {
+  static Report report;
+  static char step[sizeof report.step];
+  Failure failure{"the worker did not get to its exec", EPROTO};
+  pollfd poll_fd{report_fd, POLLIN, 0};
+  while (true) {
+    if (poll(&poll_fd, 1, kTrialTimeoutMs) <= 0) {
+      failure = {"the trial sandbox did not start in time", ETIMEDOUT};
+      break;
+    }
+    if (recv(report_fd, &report, sizeof report, 0) != sizeof report) break;
+    if (report.kind == Report::Kind::kWorker) failure = {};
+    if (report.kind != Report::Kind::kFailed) continue;
+    copy_text(step, report.step);
+    failure = {step, report.error};
+  }
+  return failure;
+}
+
 }  // namespace
 
 Spawner::Spawner(int control, int lifeline) : control_(control), lifeline_(lifeline) {}
@@ -189,8 +209,6 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
 // One whole sandbox, up to the exec that it leaves out: what can't be done shows here, not at the
 // first call.
 Failure Spawner::run_trial() {
-  static Report report;
-  static char step[sizeof report.step];
   int report_fds[2], status_fds[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, report_fds) != 0)
     return Failure::at("socketpair");
@@ -229,19 +247,7 @@ Failure Spawner::run_trial() {
   if (pid < 0) return Failure::at("clone with new namespaces");
   if (Failure f = start_in_cgroup(0, pid, report_here.get())) return f;
   report_there.reset();
-  Failure failure{"the worker did not get to its exec", EPROTO};
-  pollfd poll_fd{report_here.get(), POLLIN, 0};
-  while (true) {
-    if (poll(&poll_fd, 1, kTrialTimeoutMs) <= 0) {
-      failure = {"the trial sandbox did not start in time", ETIMEDOUT};
-      break;
-    }
-    if (recv(report_here.get(), &report, sizeof report, 0) != sizeof report) break;
-    if (report.kind == Report::Kind::kWorker) failure = {};
-    if (report.kind != Report::Kind::kFailed) continue;
-    copy_text(step, report.step);
-    failure = {step, report.error};
-  }
+  const Failure failure = trial_report(report_here.get());
   // The worker exits by itself; the wait shows that a filter for the whole life works.
   int status = 0;
   if (failure) kill(pid, SIGKILL);

@@ -13,8 +13,7 @@ CASES = sorted([*catalogue_kernel.CASES, *catalogue_kernel.FURTHER, *catalogue_f
 # What the finished system has and this one has not: (modes, what is missing). SKIPPED with
 # that reason until it is there; a case that passes all the same has failed, so that its mark goes.
 ALL = ("strict", "user", "degraded")
-EGRESS = (ALL, "network: egress")
-WAITS_FOR = {67: EGRESS, 68: EGRESS, 69: EGRESS, 88: (ALL, "leftovers: kill")}
+WAITS_FOR = {88: (ALL, "leftovers: kill")}
 
 
 def waits_for(case, mode):

@@ -87,7 +87,12 @@ def run_attempts(rig, case):
 
 
 def run_check(rig, case):
-    outcome = getattr(checks, case.check)(rig)
+    try:
+        outcome = getattr(checks, case.check)(rig)
+    except AssertionError as error:
+        if "is not available in this engine" not in str(error):  # words of a deploy that asks for what the mode has not
+            raise
+        outcome = "refused at deploy"
     if ARGUMENTS.show:
         print(case.number, case.check, outcome, flush=True)
     return [] if fits(outcome, case.expected(rig.mode)) else [f"{outcome}, not {case.expected(rig.mode)}"]

@@ -196,7 +196,8 @@ static int try_status(const char* unused) {
 }
 static int try_memory(const char* mib) {
   const size_t bytes = strtoul(mib, NULL, 10) << 20;
-  char* memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* memory =
+      (char*)mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return errno;
   for (size_t at = 0; at < bytes; at += 4096) memory[at] = 1;
   munmap(memory, bytes);
@@ -204,6 +205,7 @@ static int try_memory(const char* mib) {
 }
 static int try_mlock(const char* mib) {
   const size_t bytes = strtoul(mib, NULL, 10) << 20;
-  char* memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* memory =
+      (char*)mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return memory == MAP_FAILED ? errno : outcome(mlock(memory, bytes));
 }
