@@ -76,7 +76,7 @@ int Spawner::serve() {
 void Spawner::on_control(uint32_t events) {
   if ((events & EPOLLOUT) != 0) flush();
   static std::byte buffer[sizeof(SpawnerConfig)];
-  for (int i = 0; i < kRequestsPerTurn && outgoing_count_ == 0 && !done_; ++i) {
+  for (int i = 0; i < kRequestsPerTurn && outgoing_count_ == 0 && !crowded() && !done_; ++i) {
     const ssize_t n = recv(control_.get(), buffer, sizeof buffer, MSG_DONTWAIT | MSG_TRUNC);
     if (n < 0) {
       if (errno != EAGAIN && errno != EINTR) done_ = true;

@@ -2,6 +2,8 @@
 // most slots_max sandboxes and takes no heap memory after its start. It ends, with all its
 // sandboxes, when the lifeline or the control socket ends.
 #pragma once
+#include <sys/epoll.h>
+
 #include <memory>
 
 #include "base/unique_fd.h"
@@ -13,6 +15,9 @@
 #include "sandbox/spawner_protocol.h"
 
 namespace hearth::sandbox {
+
+// Sandboxes that start at the same time; requests beyond wait in the control socket.
+inline constexpr uint32_t kStartingMax = 128;
 
 class Spawner {
  public:
@@ -155,6 +160,7 @@ class Spawner {
   Outgoing& push(MessageType type, const Slot* slot, uint32_t index);
   void answer(MessageType type, uint32_t slot, uint32_t generation, int error, const char* detail);
   void flush();
+  bool crowded() const { return starting_ >= kStartingMax; }
   bool send_front();
 
   uint32_t index_of(const Slot& slot) const { return static_cast<uint32_t>(&slot - slots_.get()); }
@@ -178,7 +184,7 @@ class Spawner {
   uint32_t untold_ = 0;   // running slots whose process is gone, and init has not told its status
   uint64_t dropped_ = 0;  // messages that made no sense
   bool as_root_ = false;
-  bool wants_write_ = false;
+  uint32_t control_events_ = EPOLLIN | EPOLLRDHUP;  // that the control socket is watched for
   bool done_ = false;
 };
 

@@ -87,13 +87,13 @@ void Spawner::flush() {
     outgoing_first_ = (outgoing_first_ + 1) % outgoing_max_;
     --outgoing_count_;
   }
-  const bool wanted = outgoing_count_ > 0;
-  if (wanted == wants_write_) return;
-  wants_write_ = wanted;
-  epoll_event event{};
   // While answers wait, no further requests are read: the engine's own slowness bounds what it can
-  // ask for.
-  event.events = wanted ? EPOLLOUT : EPOLLIN | EPOLLRDHUP;
+  // ask for. Nor while many sandboxes start: each holds descriptors until it runs.
+  const uint32_t events = outgoing_count_ > 0 ? EPOLLOUT : crowded() ? 0 : EPOLLIN | EPOLLRDHUP;
+  if (events == control_events_) return;
+  control_events_ = events;
+  epoll_event event{};
+  event.events = events;
   event.data.u64 = kTagControl;
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, control_.get(), &event) != 0) done_ = true;
 }

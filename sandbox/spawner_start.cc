@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "sandbox/landlock.h"
 #include "sandbox/root.h"
 #include "sandbox/spawner.h"
@@ -22,9 +24,9 @@ namespace hearth::sandbox {
 namespace {
 
 constexpr int kTrialTimeoutMs = 10'000;
-constexpr rlim_t kFdsPerSlot = 15;  // report, status, mount namespace, pidfd, kForkFds, and four
-                                    // for an agent
-constexpr rlim_t kFdsFixed = 64;    // and what one launch needs for a moment
+constexpr rlim_t kFdsPerSlot = 4;       // status, mount namespace, pidfd, a family's status
+constexpr rlim_t kFdsPerStarting = 12;  // report, kForkFds, and four for an agent
+constexpr rlim_t kFdsFixed = 64;        // and what one launch needs for a moment
 
 bool may_choose_uids() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -127,7 +129,8 @@ Failure Spawner::raise_descriptor_limit() const {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return Failure::at("read the descriptor limit");
   limit.rlim_cur = limit.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return Failure::at("raise the descriptor limit");
-  if (limit.rlim_max < kFdsPerSlot * config_.slots_max + kFdsFixed)
+  const rlim_t starting = std::min(config_.slots_max, kStartingMax);
+  if (limit.rlim_max < kFdsPerSlot * config_.slots_max + kFdsPerStarting * starting + kFdsFixed)
     return {"too few descriptors for slots_max: raise the hard RLIMIT_NOFILE", EMFILE};
   return {};
 }

@@ -3,6 +3,7 @@
 // to go on, unpacks. Ends with the engine. What it says is in unpack_message.h; its exit status
 // says nothing.
 #define OPENSSL_SUPPRESS_DEPRECATED  // the plain hash: EVP would bring all of OpenSSL with it
+#include <errno.h>
 #include <fcntl.h>
 #include <openssl/sha.h>
 #include <signal.h>
@@ -92,7 +93,16 @@ void hash() {
   report(message);
 }
 
-// From here on the end of the lifeline's other side raises SIGIO, which kills.
+// SIGIO: the lifeline's other side has ended, or a sender was slow to tell of bytes that were read
+// long ago.
+void on_lifeline(int) {
+  const int error = errno;
+  char word = 0;
+  if (::read(kLifelineFd, &word, 1) == 0) ::_exit(0);
+  errno = error;
+}
+
+// From here on the end of the lifeline's other side raises SIGIO.
 void wait_for_word() {
   char word = 0;
   if (::read(kLifelineFd, &word, 1) != 1) ::_exit(0);
@@ -122,6 +132,10 @@ int main() {
   std::set_new_handler(out_of_memory);
   UnpackOrder order{};
   if (!read_order(order)) return 1;
+  struct sigaction action {};
+  action.sa_handler = on_lifeline;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGIO, &action, nullptr);
   ::fcntl(kLifelineFd, F_SETOWN, ::getpid());
   confine(order);
   hash();

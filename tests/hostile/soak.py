@@ -210,7 +210,9 @@ def main():
     random.seed(11)
     count = ARGUMENTS.rounds or scaled(10_000, 20)
     began, problems = time.monotonic(), []
-    with Rig(ARGUMENTS.mode, {"limits": {**Rig.CONFIG["limits"], "timeout": f"{LONGEST_CALL_S}s"}}) as rig:
+    # No more parked workers than at the start: their number follows the demand otherwise, and everything else is to be equal.
+    config = {"limits": {**Rig.CONFIG["limits"], "timeout": f"{LONGEST_CALL_S}s"}, "pool": {"max_per_key": 2}}
+    with Rig(ARGUMENTS.mode, config) as rig:
         rig.neighbour.close()  # its worker looks like those that are killed here
         rig.daemon.cli("delete", "neighbour", check=0)
         victims = Victims(rig)

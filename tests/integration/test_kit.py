@@ -388,7 +388,9 @@ class Doctor(unittest.TestCase):
         done = self.doctor()
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertRegex(done.stdout.splitlines()[-1], "^ready: sandbox mode strict, functions in python3, nodejs, native$")
-        self.assertEqual(json.loads(self.doctor("--json").stdout)["missing"], [])
+        missing = json.loads(self.doctor("--json").stdout)["missing"]
+        # Shares of I/O need cgroup version 2; nothing is refused for want of them.
+        self.assertLessEqual({(layer["name"], layer["fatal"]) for layer in missing}, {("cgroup: io", False)})
 
     def test_nobody_lacks_a_uid_of_its_own_and_is_told_how_to_get_it(self):
         done = self.as_nobody()
