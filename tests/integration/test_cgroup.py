@@ -119,7 +119,7 @@ class CgroupLimits(DaemonTest):
 
     def test_memory_is_that_of_all_processes_together(self):
         self.need("cgroup_memory")
-        reply = self.daemon.invoke("plain", {"kind": "children", "count": 4, "mb": 60})
+        reply = self.daemon.invoke("plain", {"kind": "children", "count": 8, "mb": 60})
         if isinstance(reply.json(), dict):  # version 2 ends the sandbox as a whole
             self.assert_function_error(reply, "Runtime.OutOfMemory")
         else:  # version 1 kills processes one by one; the worker may live on
