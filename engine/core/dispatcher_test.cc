@@ -305,17 +305,24 @@ TEST_CASE("the way in which a worker dies names the error") {
     WorkerExit exit;
     std::string tail;
     Code code;
+    Runtime runtime = Runtime::python3;
   };
-  const auto [exit, tail, code] = GENERATE(values<Case>(
+  const std::string cut_short =
+      "terminate called after throwing an instance of 'terminate called recursively\n";
+  const auto [exit, tail, code, runtime] = GENERATE_COPY(values<Case>(
       {{{.wait_status = 9, .out_of_memory = true}, "", Code::out_of_memory},
        {{.wait_status = 31}, "", Code::sandbox_violation},
        {{.wait_status = 6}, "FATAL: JavaScript heap out of memory", Code::out_of_memory},
+       {{.wait_status = 6}, cut_short, Code::out_of_memory, Runtime::nodejs},
+       {{.wait_status = 6}, cut_short, Code::worker_lost},
        {{.wait_status = 6}, "", Code::worker_lost},
        {{.wait_status = 1 << 8}, "", Code::worker_lost},
        {{.lost = true}, "", Code::spawner_lost}}));
   Rig rig;
   rig.link.tail = tail;
-  const FunctionId f = rig.deploy(function_spec());
+  FunctionSpec spec = function_spec();
+  spec.runtime = runtime;
+  const FunctionId f = rig.deploy(spec);
   const WorkerId w = rig.warm(f);
   const InvocationId c = rig.call(f);
   rig.exit(w, exit);

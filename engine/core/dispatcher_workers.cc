@@ -35,6 +35,16 @@ std::string describe(const WorkerExit& exit) {
   return words;
 }
 
+// V8 and the C++ library abort when memory has run out, and say so. Two of Node's threads that find
+// out at once cut each other's words short; nothing else ends Node by an exception.
+bool says_out_of_memory(Runtime runtime, std::string_view tail) {
+  const auto says = [&](std::string_view text) {
+    return tail.find(text) != std::string_view::npos;
+  };
+  return says("heap out of memory") || says("bad_alloc") ||
+         (runtime == Runtime::nodejs && says("terminate called recursively"));
+}
+
 // What ended the worker's calls: the first cause wins.
 Code classify(const Worker& worker, const WorkerExit& exit, std::string_view tail) {
   if (worker.killed) return worker.end_code;
@@ -43,12 +53,8 @@ Code classify(const Worker& worker, const WorkerExit& exit, std::string_view tai
   if (WIFSIGNALED(exit.wait_status)) {
     const int signal = WTERMSIG(exit.wait_status);
     if (signal == SIGSYS) return Code::sandbox_violation;
-    // V8 and the C++ library abort when memory has run out, and say so.
-    const bool aborted = signal == SIGABRT || signal == SIGTRAP;
-    const auto says = [&](std::string_view text) {
-      return tail.find(text) != std::string_view::npos;
-    };
-    if (aborted && (says("heap out of memory") || says("bad_alloc"))) return Code::out_of_memory;
+    if ((signal == SIGABRT || signal == SIGTRAP) && says_out_of_memory(worker.runtime, tail))
+      return Code::out_of_memory;
   }
   return Code::worker_lost;
 }
