@@ -10,6 +10,7 @@
 #include "config/read_file.h"
 #include "config/yaml_document.h"
 #include "config/yaml_fields.h"
+#include "core/zygote.h"
 
 namespace hearth {
 namespace {
@@ -89,6 +90,7 @@ void read_zygotes(YamlFields& top, Limits& out) {
   YamlFields zygotes = top.section("zygotes");
   zygotes.duration("min_init", out.zygote_min_init, milliseconds(1), hours(1));
   zygotes.duration("idle", out.zygote_idle, seconds(1), hours(24));
+  zygotes.whole("spares", out.zygote_spares, 0, kZygoteChildrenMax);
   zygotes.finish();
 }
 
