@@ -52,6 +52,15 @@ struct Limits {
   milliseconds stop_grace{500};        // limits.stop_grace: from STOP to the kill
   milliseconds drain_timeout{10'000};  // limits.drain_timeout: after SIGTERM, for calls in flight
 
+  // network: egress, each for one worker
+  uint32_t egress_connects = 64;                // network.connects: blocking connects under way
+  uint32_t egress_rate = 200;                   // network.connect_rate: connects a second
+  uint32_t egress_burst = 400;                  // network.connect_burst: connects at once
+  milliseconds egress_connect_timeout{30'000};  // network.connect_timeout: of a blocking one
+  milliseconds egress_question_timeout{
+      2'000};                     // network.question_timeout: one try with one name server
+  seconds egress_answer_min{60};  // network.answer_time: an answer counts at least that long
+
   // payloads
   uint64_t invoke_body_max = mebibytes(6);  // limits.invoke_body
   uint64_t reply_max = mebibytes(6) + 100;  // limits.reply
