@@ -123,6 +123,7 @@ class ColdRows:
                 hearth.deploy(make(name, settings))
                 kit.wait_at_rest(hearth, "python3", 1)
                 first, worker = self.until_handler(hearth, name)
+                kit.wait_for(lambda: kit.total(hearth.metrics(), "hearth_zygotes") > 0, f"the zygote of {name}")
                 kit.wait_at_rest(hearth, "python3", 1)  # what prepares further workers has done so
                 second = self.second_worker(hearth, name, worker)
                 kit.wait_for(lambda: kit.function_workers(hearth, name) == 0, f"{name} to idle to zero")

@@ -158,7 +158,8 @@ def wait_at_rest(hearth, runtime, least):
         metrics = hearth.metrics()
         known = total(metrics, "hearth_workers_parked") + sum(
             total(metrics, "hearth_function_workers", f'state="{state}"') for state in ("busy", "idle"))
-        others = total(metrics, "hearth_workers") - known - total(metrics, "hearth_zygotes")  # zygotes may be in either sum, or in none
+        moulds = total(metrics, "hearth_zygotes") + total(metrics, "hearth_zygote_spares")  # they may be in either sum, or in none
+        others = total(metrics, "hearth_workers") - known - moulds
         return parked(metrics, runtime) >= least and others <= 0
     wait_for(at_rest, f"the pool of {runtime}")
     time.sleep(0.05)

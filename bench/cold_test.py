@@ -146,6 +146,7 @@ class Metrics(unittest.TestCase):
         self.assertTrue(self.at_rest())
         self.assertFalse(self.at_rest(hearth_workers=4.0))
         self.assertTrue(self.at_rest(hearth_workers=4.0, hearth_zygotes=1.0))
+        self.assertTrue(self.at_rest(hearth_workers=5.0, hearth_zygotes=1.0, hearth_zygote_spares=1.0))
         self.assertFalse(self.at_rest(**{'hearth_workers_parked{runtime="python3"}': 1.0, "hearth_workers": 2.0}))
 
     def test_sums_over_labels(self):

@@ -227,6 +227,7 @@ Status Engine::Parts::start_sandbox() {
   const std::string shims = HEARTH_TRY(write_shims(options.config.state_dir));
   const sandbox::SpawnerConfig config =
       HEARTH_TRY(spawner_config(options.config, runtimes, shims, mode));
+  workers.egress_rules().set_limits(limits);
   HEARTH_TRY(workers.egress_rules().set_resolvers(options.config.network.resolvers));
   workers.attach(dispatcher);
   host_workers.attach(dispatcher);

@@ -317,6 +317,14 @@ void EngineStatus::append_warm(MetricsText& out) {
                     s_.dispatcher.cold().of(runtime, static_cast<ColdPhase>(i)));
     }
   }
+  out.family("hearth_cold_starts_total", MetricsText::Type::counter,
+             "Cold calls that were answered, by how their worker came to be.");
+  for (size_t r = 0; r < kWorkerRuntimeCount; ++r) {
+    const auto runtime = static_cast<Runtime>(r);
+    for (size_t way = 0; way < kStartWayNames.size(); ++way)
+      out.sample({{"runtime", runtime_name(runtime)}, {"way", kStartWayNames[way]}},
+                 s_.dispatcher.cold().count(runtime, static_cast<StartWay>(way)));
+  }
 }
 
 void EngineStatus::append_zygotes(MetricsText& out) {
@@ -325,6 +333,15 @@ void EngineStatus::append_zygotes(MetricsText& out) {
   out.gauge("hearth_zygotes", "Initialised workers that further ones are forked from.",
             pool.zygotes());
   out.counter("hearth_zygote_starts_total", "Zygotes started.", stats.zygote_starts);
+  out.gauge("hearth_zygote_spares",
+            "Forked ahead: workers that wait until their function needs them (zygotes.spares).",
+            pool.spares());
+  out.family("hearth_zygote_spares_total", MetricsText::Type::counter,
+             "What became of spares: used by their function, made way for workers, or ended "
+             "before they were needed.");
+  out.sample({{"outcome", "used"}}, stats.spares_used);
+  out.sample({{"outcome", "memory"}}, stats.spare_evictions);
+  out.sample({{"outcome", "lost"}}, stats.spare_failures);
   out.counter("hearth_zygote_forks_total", "Workers that were to be forked from a zygote.",
               stats.zygote_forks);
   out.family("hearth_zygote_failures_total", MetricsText::Type::counter,

@@ -47,14 +47,18 @@ Failure Spawner::start_agent(Slot& slot) {
                            user ? 0 : uid_of(slot.uid_index)});
   // Only the agent may hold them: when it ends, the worker's calls have to fail.
   for (UniqueFd* fd : {&slot.stub, &slot.users, &slot.listener, &slot.agent_end}) fd->reset();
-  if (slot.agent > 0) return {};
-  slot.agent = 0;
-  return Failure::at("start the agent");
+  if (slot.agent <= 0) {
+    slot.agent = 0;
+    return Failure::at("start the agent");
+  }
+  // Into the group of the worker that keeps it busy: its time is the function's.
+  return cgroups_.in_use() ? cgroups_.move(index_of(slot), slot.agent) : Failure{};
 }
 
 // It ends at once: what it was doing was for a worker that is gone.
 void Spawner::end_agent(Slot& slot) {
   if (slot.agent <= 0) return;
+  freeze(slot, false);  // what stands still does not end, on version 1
   kill(slot.agent, SIGKILL);
   while (waitpid(slot.agent, nullptr, 0) < 0 && errno == EINTR) continue;
   slot.agent = 0;

@@ -70,7 +70,7 @@ Status check_qualifier(std::string_view in_path, std::string_view query) {
 }
 
 // END and REPORT, to `out`, which has kReportMax bytes of room. Returns the end.
-constexpr size_t kReportMax = 560;  // two ids and eleven numbers between 240 bytes of text
+constexpr size_t kReportMax = 576;  // two ids and eleven numbers between 256 bytes of text
 char* write_report(char* out, const Outcome& outcome, std::string_view id) {
   const bool has_spec = outcome.spec != nullptr && *outcome.spec != nullptr;
   const uint64_t memory_mb = has_spec ? (*outcome.spec)->memory_bytes >> 20 : 0;
@@ -91,6 +91,7 @@ char* write_report(char* out, const Outcome& outcome, std::string_view id) {
                        "Runtime Init Duration: {}.{:02} ms\t",
                        w.queue_us / 1000, w.queue_us / 10 % 100, w.sandbox_us / 1000,
                        w.sandbox_us / 10 % 100, w.runtime_us / 1000, w.runtime_us / 10 % 100);
+    p = fmt::format_to(p, "Start: {}\t", start_way_name(outcome.way));
   }
   *p++ = '\n';
   return p;

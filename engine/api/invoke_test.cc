@@ -264,6 +264,7 @@ TEST_CASE("the log tail has lambda's frame") {
   outcome.log_tail = "hello\nworld";
   outcome.cold = true;
   outcome.init_us = 12'345;
+  outcome.way = StartWay::zygote;
   outcome.waited = {.queue_us = 1'230, .sandbox_us = 450, .runtime_us = 17'000, .init_us = 12'345};
   outcome.exec_us = 1'504'019;
   outcome.memory_max_bytes = mebibytes(20) + 1;
@@ -275,7 +276,7 @@ TEST_CASE("the log tail has lambda's frame") {
               "\tDuration: 1504.01 ms\tBilled Duration: 1505 ms\tMemory Size: 128 MB\tMax Memory "
               "Used: 21 MB\t"
               "Init Duration: 12.34 ms\tQueue Duration: 1.23 ms\tSandbox Duration: 0.45 ms\t"
-              "Runtime Init Duration: 17.00 ms\t\n");
+              "Runtime Init Duration: 17.00 ms\tStart: zygote\t\n");
 }
 
 TEST_CASE("the log tail tells what ended a call that did not end by itself") {

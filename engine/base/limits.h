@@ -41,8 +41,9 @@ struct Limits {
   uint32_t pool_key_max = 16;       // pool.max_per_key: parked workers of one kind, on demand
   uint32_t pool_memory_share = 12;  // pool.memory_share: percent of the budget that demand may park
   seconds idle_timeout{600};        // pool.idle_timeout: an idle worker lives that long
-  milliseconds zygote_min_init{50};   // zygotes.min_init: an init that takes less makes no zygote
-  seconds zygote_idle{3'600};         // zygotes.idle: a zygote that is not forked lives that long
+  milliseconds zygote_min_init{50};  // zygotes.min_init: an init that takes less makes no zygote
+  seconds zygote_idle{3'600};        // zygotes.idle: a zygote that is not forked lives that long
+  uint32_t zygote_spares = 8;  // zygotes.spares: children of one zygote that wait, forked ahead
   milliseconds init_timeout{10'000};  // limits.init_timeout: from INIT to READY
   milliseconds boot_timeout{20'000};  // limits.boot_timeout: from spawn to HELLO
   milliseconds freeze_after{
@@ -50,6 +51,15 @@ struct Limits {
   milliseconds ping_timeout{100};      // limits.ping_timeout
   milliseconds stop_grace{500};        // limits.stop_grace: from STOP to the kill
   milliseconds drain_timeout{10'000};  // limits.drain_timeout: after SIGTERM, for calls in flight
+
+  // network: egress, each for one worker
+  uint32_t egress_connects = 64;                // network.connects: blocking connects under way
+  uint32_t egress_rate = 200;                   // network.connect_rate: connects a second
+  uint32_t egress_burst = 400;                  // network.connect_burst: connects at once
+  milliseconds egress_connect_timeout{30'000};  // network.connect_timeout: of a blocking one
+  milliseconds egress_question_timeout{
+      2'000};                     // network.question_timeout: one try with one name server
+  seconds egress_answer_min{60};  // network.answer_time: an answer counts at least that long
 
   // payloads
   uint64_t invoke_body_max = mebibytes(6);  // limits.invoke_body

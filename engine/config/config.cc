@@ -10,6 +10,7 @@
 #include "config/read_file.h"
 #include "config/yaml_document.h"
 #include "config/yaml_fields.h"
+#include "core/zygote.h"
 
 namespace hearth {
 namespace {
@@ -89,6 +90,7 @@ void read_zygotes(YamlFields& top, Limits& out) {
   YamlFields zygotes = top.section("zygotes");
   zygotes.duration("min_init", out.zygote_min_init, milliseconds(1), hours(1));
   zygotes.duration("idle", out.zygote_idle, seconds(1), hours(24));
+  zygotes.whole("spares", out.zygote_spares, 0, kZygoteChildrenMax);
   zygotes.finish();
 }
 
@@ -151,10 +153,18 @@ void read_sandbox(YamlFields& top, SandboxConfig& out) {
   sandbox.finish();
 }
 
-void read_network(YamlFields& top, NetworkConfig& out) {
+// The ceilings are those of the agent (sandbox/egress/rules.cc).
+void read_network(YamlFields& top, NetworkConfig& out, Limits& limits) {
   YamlFields network = top.section("network");
   network.boolean("allow_host", out.allow_host);
   network.list("resolvers", out.resolvers);
+  network.whole("connects", limits.egress_connects, 1, 64);
+  network.whole("connect_rate", limits.egress_rate, 1, 100'000);
+  network.whole("connect_burst", limits.egress_burst, 1, 100'000);
+  network.duration("connect_timeout", limits.egress_connect_timeout, milliseconds(1), seconds(600));
+  network.duration("question_timeout", limits.egress_question_timeout, milliseconds(1),
+                   seconds(60));
+  network.duration("answer_time", limits.egress_answer_min, seconds(60), hours(1));
   network.finish();
 }
 
@@ -191,7 +201,7 @@ void read_top(YamlFields& top, Config& config) {
   top.text("user", config.user);
   read_http(top, config.http, config.limits);
   read_sandbox(top, config.sandbox);
-  read_network(top, config.network);
+  read_network(top, config.network, config.limits);
   read_keep_alive(top, config.keep_alive);
   YamlFields runtimes = top.section("runtimes");
   read_runtime(runtimes, "python3", config.runtimes.python3_path);

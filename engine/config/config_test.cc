@@ -51,7 +51,8 @@ runtimes:
   python3: {path: /opt/python/bin/python3}
   nodejs: {path: /opt/node/bin/node}
 pool: {python3: 0, nodejs: 5, idle_timeout: 90s}
-zygotes: {min_init: 200ms, idle: 2m}
+network: {allow_host: yes, connects: 7, connect_rate: 8, connect_burst: 9, connect_timeout: 10s, question_timeout: 11ms, answer_time: 2m}
+zygotes: {min_init: 200ms, idle: 2m, spares: 3}
 log: {level: debug, rate: 2MB, burst: 8MB, line: 32KB, max: 1MB}
 )");
   CHECK(config.state_dir == "/var/lib/hearth");
@@ -73,8 +74,16 @@ log: {level: debug, rate: 2MB, burst: 8MB, line: 32KB, max: 1MB}
   CHECK(config.limits.pool_python == 0);
   CHECK(config.limits.pool_node == 5);
   CHECK(config.limits.idle_timeout == seconds(90));
+  CHECK(config.network.allow_host);
+  CHECK(config.limits.egress_connects == 7);
+  CHECK(config.limits.egress_rate == 8);
+  CHECK(config.limits.egress_burst == 9);
+  CHECK(config.limits.egress_connect_timeout == seconds(10));
+  CHECK(config.limits.egress_question_timeout == milliseconds(11));
+  CHECK(config.limits.egress_answer_min == seconds(120));
   CHECK(config.limits.zygote_min_init == milliseconds(200));
   CHECK(config.limits.zygote_idle == seconds(120));
+  CHECK(config.limits.zygote_spares == 3);
   CHECK(config.log_level == LogLevel::debug);
   CHECK(config.limits.log_rate == mebibytes(2));
   CHECK(config.limits.log_burst == mebibytes(8));
@@ -138,7 +147,8 @@ TEST_CASE("every key that limits h names is known") {
   const auto text = read_file(header, 1u << 20, Code::io_failed);
   REQUIRE(text);
   int keys = 0;
-  for (const std::string_view section : {"limits.", "http.", "log.", "pool.", "zygotes."}) {
+  for (const std::string_view section :
+       {"limits.", "http.", "log.", "pool.", "zygotes.", "network."}) {
     const std::string mark = "// " + std::string(section);
     for (size_t at = text->find(mark); at != std::string::npos; at = text->find(mark, at + 1)) {
       const size_t start = at + mark.size();

@@ -17,6 +17,17 @@ struct StartTimes {
   uint32_t runtime_us = 0;  // from the process to HELLO; 0 for a parked worker
 };
 
+// How a worker came to its function.
+enum class StartWay : uint8_t {
+  fresh,   // a process was started for it
+  parked,  // a generic worker took its code
+  zygote   // it was forked from an initialised worker
+};
+inline constexpr std::array<std::string_view, 3> kStartWayNames = {"fresh", "parked", "zygote"};
+inline std::string_view start_way_name(StartWay way) {
+  return kStartWayNames[static_cast<size_t>(way)];
+}
+
 // What a cold call waited for. The sum is its time from submit() to the worker's socket.
 struct ColdPhases {
   uint32_t queue_us = 0;    // for a decision, a slot, another call
@@ -46,10 +57,12 @@ enum class ColdPhase : uint8_t { queue, sandbox, runtime_init, function_init, ha
 inline constexpr std::array<std::string_view, 5> kColdPhaseNames = {
     "queue", "sandbox", "runtime_init", "function_init", "handler"};
 
-// hearth_cold_start_seconds{phase,runtime}: of cold calls that were answered.
+// Of cold calls that were answered: hearth_cold_start_seconds{phase,runtime} and
+// hearth_cold_starts_total{runtime,way}.
 class ColdStats {
  public:
-  void record(Runtime runtime, const ColdPhases& phases, uint32_t handler_us) {
+  void record(Runtime runtime, StartWay way, const ColdPhases& phases, uint32_t handler_us) {
+    ++ways_[static_cast<size_t>(runtime)][static_cast<size_t>(way)];
     auto& of = histograms_[static_cast<size_t>(runtime)];
     const std::array<uint32_t, kColdPhaseNames.size()> values = {
         phases.queue_us, phases.sandbox_us, phases.runtime_us, phases.init_us, handler_us};
@@ -59,7 +72,12 @@ class ColdStats {
     return histograms_[static_cast<size_t>(runtime)][static_cast<size_t>(phase)];
   }
 
+  uint64_t count(Runtime runtime, StartWay way) const {
+    return ways_[static_cast<size_t>(runtime)][static_cast<size_t>(way)];
+  }
+
  private:
+  std::array<std::array<uint64_t, kStartWayNames.size()>, kRuntimeCount> ways_{};
   std::array<std::array<Histogram, kColdPhaseNames.size()>, kRuntimeCount> histograms_;
 };
 

@@ -407,6 +407,7 @@ void Dispatcher::finish(Call& call, Outcome::Kind kind, Code code, std::string_v
     outcome.cold = !worker->used;
     if (outcome.cold) {
       outcome.init_us = worker->init_us;
+      outcome.way = worker->way;
       outcome.waited =
           cold_phases(to_us(call.sent_at - call.submitted), worker->start_times, worker->init_us);
     }

@@ -39,6 +39,12 @@ void Dispatcher::check_invariants() {
       HEARTH_ASSERT(w->calls.size() <= w->spec->concurrency.per_worker + limits_.prefetch_max);
     }
     HEARTH_ASSERT(counted == function.live);
+    HEARTH_ASSERT(function.spares.empty() || function.zygote.phase() == ZygotePlan::Phase::ready);
+    HEARTH_ASSERT(function.spares.size() <= limits_.zygote_spares);
+    for (Worker* w = function.spares.front(); w != nullptr; w = function.spares.next(*w)) {
+      HEARTH_ASSERT(w->spare_of == &function && w->spec == function.spec);
+      HEARTH_ASSERT(w->forked_from == function.zygote.worker());
+    }
     // A call may wait only if something is on its way to it: a worker, a look at the queue, or work
     // that will end.
     if (!function.queue.empty()) HEARTH_ASSERT(function.scale_timer.armed() || closed_);
@@ -53,12 +59,19 @@ void WorkerPool::check_invariants() {
     charged += worker.charge;
     const bool parked = static_cast<ListLink<InParked>&>(worker).linked();
     const bool idle = static_cast<ListLink<InIdle>&>(worker).linked();
-    HEARTH_ASSERT(parked == (worker.state == Worker::State::parked));
+    HEARTH_ASSERT(parked == (worker.state == Worker::State::parked || worker.spare_of != nullptr));
+    if (worker.state == Worker::State::spare) HEARTH_ASSERT(worker.spare_of != nullptr);
+    if (worker.spare_of != nullptr) {
+      HEARTH_ASSERT(worker.state == Worker::State::spare ||
+                    (worker.state == Worker::State::booting && !worker.killed));
+      HEARTH_ASSERT(worker.calls.empty() && worker.function == nullptr && !worker.mould);
+    }
     if (worker.frozen) {
       ++frozen;
       HEARTH_ASSERT(worker.state == Worker::State::ready && worker.calls.empty());
     }
-    if (parked) HEARTH_ASSERT(PoolKey::at(worker.pool_key).runtime == worker.runtime);
+    if (worker.state == Worker::State::parked)
+      HEARTH_ASSERT(PoolKey::at(worker.pool_key).runtime == worker.runtime);
     if (idle) HEARTH_ASSERT(worker.left != 0);
     if (idle) HEARTH_ASSERT(worker.state == Worker::State::ready && worker.calls.empty());
     if (worker.mould) {
@@ -68,7 +81,7 @@ void WorkerPool::check_invariants() {
     }
     if (worker.state == Worker::State::ready && worker.counted && worker.calls.empty())
       HEARTH_ASSERT(idle);
-    if (worker.state != Worker::State::parked)
+    if (worker.state != Worker::State::parked && worker.state != Worker::State::spare)
       HEARTH_ASSERT(worker.timer.armed() || worker.state == Worker::State::retiring);
     if (worker.counted) HEARTH_ASSERT(worker.function != nullptr);
     uint32_t expired = 0;

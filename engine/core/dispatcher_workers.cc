@@ -125,7 +125,7 @@ bool Dispatcher::on_reply(WorkerId id, InvocationId call_id, const WorkerReply& 
            Code::function_failed, reply.payload, {});
     Outcome& outcome = ended_.back().outcome;
     outcome.exec_us = reply.exec_us;
-    if (outcome.cold) cold_.record(worker.runtime, outcome.waited, reply.exec_us);
+    if (outcome.cold) cold_.record(worker.runtime, worker.way, outcome.waited, reply.exec_us);
     if (worker.spec == function.spec) function.estimate.record(reply.exec_us);
     function.stats.exec.record(reply.exec_us);
   }

@@ -39,9 +39,10 @@ struct Outcome {
                               // worker_lost always
   bool cold = false;          // the call waited for a worker's init
   uint32_t init_us = 0;       // of that init
-  ColdPhases waited;          // of a cold call: what it waited for
-  uint32_t exec_us = 0;       // handler time as the worker reports it
-  uint64_t memory_max_bytes = 0;  // the worker's peak, when known
+  StartWay way = StartWay::fresh;  // of a cold call: how its worker came to be
+  ColdPhases waited;               // of a cold call: what it waited for
+  uint32_t exec_us = 0;            // handler time as the worker reports it
+  uint64_t memory_max_bytes = 0;   // the worker's peak, when known
   RequestId request_id;
   FunctionSpecPtr const* spec = nullptr;  // the revision that ran it (or would have)
 };
@@ -133,8 +134,9 @@ class WorkerLink {
   // As start(), for a worker of `spec` that is to become a zygote: its bind() is followed by
   // on_zygote_ready or on_zygote_refused in place of on_worker_ready. It gets no calls.
   virtual void start_zygote(WorkerId, const FunctionSpecPtr&) { HEARTH_ASSERT(false); }
-  // Makes `worker` of a zygote that is ready. No on_worker_parked and no bind(): on_worker_ready,
-  // on_worker_init_failed or on_worker_exit follows.
+  // Makes `worker` of a zygote that is ready. on_worker_parked or on_worker_exit follows: it waits
+  // and runs nothing of the function until its bind(), which may come at any time, also before
+  // on_worker_parked; that is not told then.
   virtual void fork(WorkerId, WorkerId, const FunctionSpecPtr&) { HEARTH_ASSERT(false); }
   // No further calls: STOP, then a kill after limits.stop_grace.
   virtual void stop(WorkerId worker) = 0;

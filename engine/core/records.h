@@ -24,7 +24,7 @@ struct InQueue;    // a call waits in its function's queue
 struct InFlight;   // a call was handed to a worker
 struct InMembers;  // a worker belongs to a function
 struct InIdle;     // a worker is ready and has room: candidates, most recently used first
-struct InParked;   // a generic worker without a function
+struct InParked;   // a worker waits for its function: a generic one for any, a spare for its own
 
 struct Function;
 struct Worker;
@@ -65,6 +65,7 @@ struct Worker : ListLink<InMembers>, ListLink<InIdle>, ListLink<InParked> {
     loading,   // bind() was asked for; no READY yet
     ready,     // takes calls
     mould,     // a zygote that can be forked
+    spare,     // forked ahead: waits until its function needs it
     retiring,  // takes no new calls; leaves when those that it has are over
     leaving    // stop() or kill() was asked for; waits for its exit
   };
@@ -81,11 +82,13 @@ struct Worker : ListLink<InMembers>, ListLink<InIdle>, ListLink<InParked> {
   bool served = false;                  // has answered a call
   bool ping_pending = false;
   bool killed = false;
-  bool counted = false;               // in function->live
-  bool frozen = false;                // ready, without calls, and standing still
-  bool mould = false;                 // is to be a zygote, or is one: gets no calls
-  Function* mould_of = nullptr;       // of a zygote that its function still wants
-  WorkerId forked_from;               // the zygote
+  bool counted = false;          // in function->live
+  bool frozen = false;           // ready, without calls, and standing still
+  bool mould = false;            // is to be a zygote, or is one: gets no calls
+  Function* mould_of = nullptr;  // of a zygote that its function still wants
+  WorkerId forked_from;          // the zygote
+  Function* spare_of = nullptr;  // forked ahead, and neither needed nor given up yet
+  StartWay way = StartWay::fresh;
   bool stall_watch = false;           // `timer` watches for a head that holds up others
   Code end_code = Code::worker_lost;  // what its calls end with when it is killed by us
   std::string end_detail;
@@ -153,10 +156,14 @@ struct Function {
   Timer prewarm_timer;
   ZygotePlan zygote;
   Timer zygote_timer;
+  IntrusiveList<Worker, InParked> spares;  // forked ahead, or on their way to that; no member yet
+  Timer spare_timer;
+  MonotonicTime spares_at{};  // when that fires
   WorkerPool* pool = nullptr;
   void on_prewarm_timer();
   void on_scale_timer();
   void on_zygote_timer();
+  void on_spare_timer();
 };
 
 }  // namespace hearth

@@ -112,6 +112,7 @@ struct End {
   uint32_t exec_us;
   std::string revision;
   ColdPhases waited{};
+  StartWay way = StartWay::fresh;
 };
 
 inline FunctionSpec function_spec(std::string revision = "r1") {
@@ -315,7 +316,7 @@ class Rig {
     in_done_ = true;
     ends.push_back({id, o.kind, o.code, std::string(o.payload), std::string(o.detail),
                     std::string(o.log_tail), o.cold, o.init_us, o.exec_us, (*o.spec)->revision,
-                    o.waited});
+                    o.waited, o.way});
     if (abandon_in_done) core.abandon(std::exchange(abandon_in_done, {}));
     if (resubmissions != 0) {
       --resubmissions;

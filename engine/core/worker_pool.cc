@@ -38,6 +38,7 @@ WorkerPool::WorkerPool(PoolOwner& owner, WorkerLink& link, TimerWheel& timers, c
 WorkerPool::~WorkerPool() {
   workers_.each([&](WorkerId, Worker& worker) {
     leave_function(worker);
+    leave_spares(worker);
     if (static_cast<ListLink<InParked>&>(worker).linked()) unpark(worker);
   });
 }
@@ -89,6 +90,7 @@ bool WorkerPool::afford(uint64_t charge, Slot slot, const Function* for_function
 }
 
 bool WorkerPool::evictable(const Worker& worker, const Function* for_function) const {
+  if (worker.spare_of != nullptr) return true;
   if (worker.mould) return worker.mould_of != nullptr && worker.mould_of != for_function;
   if (static_cast<const ListLink<InParked>&>(worker).linked()) return true;
   return static_cast<const ListLink<InIdle>&>(worker).linked() && worker.function != for_function &&
@@ -96,15 +98,22 @@ bool WorkerPool::evictable(const Worker& worker, const Function* for_function) c
 }
 
 bool WorkerPool::evict_one(const Function* for_function) {
+  // Spares and zygotes first: they save time, workers hold what calls have left in them.
+  const auto rank = [](const Worker& worker) {
+    return worker.spare_of != nullptr ? 2 : worker.mould ? 1 : 0;
+  };
   Worker* oldest = nullptr;
   workers_.each([&](WorkerId, Worker& worker) {
     if (!evictable(worker, for_function)) return;
-    // Zygotes first: they save time, workers hold what calls have left in them.
-    if (oldest == nullptr || worker.mould > oldest->mould ||
-        (worker.mould == oldest->mould && worker.since < oldest->since))
+    if (oldest == nullptr || rank(worker) > rank(*oldest) ||
+        (rank(worker) == rank(*oldest) && worker.since < oldest->since))
       oldest = &worker;
   });
   if (oldest == nullptr) return false;
+  if (oldest->spare_of != nullptr) {
+    evict_spare(*oldest);
+    return true;
+  }
   if (oldest->mould) {
     end_zygote(*oldest->mould_of, ZygotePlan::End::memory);
     return true;
@@ -177,6 +186,7 @@ bool WorkerPool::start_one(Function& function) {
   const bool parked = key && !pools_[key->index()].parked.empty();
   if (Worker* worker = take_parked(function, key)) {
     boot_failures_[index(worker->runtime)] = 0;
+    worker->way = StartWay::parked;
     bind(*worker, function);
   } else if (parked || !start_fresh(function)) {
     function.starved = true;
@@ -256,6 +266,7 @@ void WorkerPool::on_parked(Worker& worker) {
   }
   if (worker.killed) return;  // its HELLO and the kill crossed
   if (worker.mould) return bind_zygote(worker);
+  if (worker.spare_of != nullptr) return on_spare_waits(worker);
   if (worker.function != nullptr) {
     bind(worker, *worker.function);
     return;
@@ -335,6 +346,7 @@ void WorkerPool::on_pong(Worker& worker, uint16_t sequence) {
 void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std::string detail) {
   HEARTH_ASSERT(worker.calls.empty());
   if (worker.mould) return on_zygote_exit(worker);
+  if (worker.forked_from && worker.function == nullptr) return on_spare_exit(worker, exit);
   ++stats_.exits;
   if (worker.frozen) --stats_.frozen;
   Function* function = worker.function;
@@ -365,6 +377,7 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   if (closed_) return;
   replenish_soon();
   if (function == nullptr || function->removed) return;
+  look_at_spares(*function, kSpareDelay);
   if (current && (state == Worker::State::booting || state == Worker::State::loading)) {
     if (forked && !exit.lost) return fork_failed(*function);
     start_failed(*function, code, {}, std::move(detail));

@@ -60,6 +60,9 @@ struct PoolStats {
   uint64_t zygote_failures = 0;   // zygotes that died, or broke the protocol
   uint64_t zygote_refusals = 0;   // revisions whose code can't be forked
   uint64_t zygote_evictions = 0;  // made way for workers
+  uint64_t spares_used = 0;       // a forked worker was there when its function needed one
+  uint64_t spare_evictions = 0;   // made way for workers
+  uint64_t spare_failures = 0;    // died, or were killed, before they were needed
 };
 
 inline constexpr uint64_t kParkedCharge =
@@ -132,6 +135,7 @@ class WorkerPool {
   // How many of a key are to be parked now: its base, and what demand adds within the bounds.
   uint32_t parked_target(const PoolKey& key) const { return target(key.index()); }
   uint32_t zygotes();  // that can be forked
+  uint32_t spares();   // forked ahead, waiting
   template <class F>
   void each(F&& f) {
     workers_.each([&](WorkerId, Worker& worker) { f(worker); });
@@ -193,6 +197,20 @@ class WorkerPool {
   void release_zygote(Function& function);
   void zygote_timer(Worker& worker);
   void on_zygote_exit(Worker& worker);
+  void forked(Function& function, Worker& worker, bool spare);
+  // worker_pool_spare.cc
+  uint32_t spares_wanted(const Function& function) const;
+  void look_at_spares(Function& function, nanoseconds after);
+  void keep_spares(Function& function);
+  bool fork_spare(Function& function);
+  Worker* take_spare(Function& function);
+  void on_spare_waits(Worker& worker);
+  Function* leave_spares(Worker& worker);
+  void end_spare(Worker& worker);
+  void end_spares(Function& function);
+  void evict_spare(Worker& worker);
+  void lose_spare(Worker& worker);
+  void on_spare_exit(Worker& worker, const WorkerExit& exit);
   void arm(Worker& worker, nanoseconds after);
 
   PoolOwner& owner_;

@@ -130,6 +130,7 @@ void WorkerPool::kill(Worker& worker, Code code, std::string detail) {
   worker.end_detail = std::move(detail);
   ++stats_.kills;
   if (code == Code::protocol_violation) ++stats_.violations;
+  lose_spare(worker);
   if (worker.state != Worker::State::booting && worker.state != Worker::State::loading) {
     if (worker.state == Worker::State::parked) unpark(worker);
     uncount(worker);
@@ -146,6 +147,7 @@ void WorkerPool::close() {
   demand_timer_.disarm();
   patrol_timer_.disarm();
   workers_.each([&](WorkerId, Worker& worker) {
+    leave_spares(worker);
     kill(worker, Code::shutting_down, "the engine is shutting down");
   });
 }
@@ -176,6 +178,7 @@ void WorkerPool::worker_timer(Worker& worker) {
       }
       return;
     case Worker::State::parked:
+    case Worker::State::spare:
       return;
     case Worker::State::ready:
       idle_timer(worker);

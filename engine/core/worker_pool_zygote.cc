@@ -48,6 +48,7 @@ void WorkerPool::on_zygote_ready(Worker& worker, uint32_t init_us) {
   set_state(worker, Worker::State::mould);
   worker.mould_of->zygote.ready(clock_.now());
   arm(worker, limits_.zygote_idle);
+  look_at_spares(*worker.mould_of, kSpareDelay);
 }
 
 void WorkerPool::on_zygote_refused(Worker& worker) {
@@ -68,12 +69,16 @@ Worker* WorkerPool::ready_zygote(Function& function) {
   Worker* zygote = workers_.find(function.zygote.worker());
   if (zygote == nullptr || zygote->killed || zygote->state != Worker::State::mould) return nullptr;
   uint32_t children = 0;
-  for (Worker* w = function.workers.front(); w != nullptr; w = function.workers.next(*w))
-    if (w->forked_from == zygote->id) ++children;
+  workers_.each([&](WorkerId, Worker& w) { children += w.forked_from == zygote->id; });
   return children < kZygoteChildrenMax ? zygote : nullptr;
 }
 
 bool WorkerPool::fork_one(Function& function) {
+  if (Worker* spare = take_spare(function)) {
+    ++stats_.spares_used;
+    forked(function, *spare, true);
+    return true;
+  }
   Worker* zygote = ready_zygote(function);
   if (zygote == nullptr) return false;
   const FunctionSpecPtr& spec = function.spec;
@@ -83,19 +88,20 @@ bool WorkerPool::fork_one(Function& function) {
     return false;
   }
   Worker* fresh = make(spec->runtime, spec->memory_bytes);
-  fresh->function = &function;
-  fresh->spec = spec;
-  fresh->counted = true;
   fresh->forked_from = zygote->id;
-  function.workers.push_back(*fresh);
-  ++function.live;
-  ++function.starting;
-  set_state(*fresh, Worker::State::loading);
-  arm(*fresh, limits_.init_timeout);
-  function.zygote.used(clock_.now());
+  fresh->way = StartWay::zygote;
   ++stats_.zygote_forks;
   link_.fork(fresh->id, zygote->id, spec);
+  forked(function, *fresh, false);
   return true;
+}
+
+// It is the function's from now on, and goes on as soon as it is there.
+void WorkerPool::forked(Function& function, Worker& worker, bool spare) {
+  bind(worker, function);
+  function.zygote.used(clock_.now());
+  function.zygote.took(spare, clock_.now());
+  look_at_spares(function, kSpareDelay);
 }
 
 // A forked worker never became ready. The function is not to blame: it is started the ordinary way.
@@ -110,6 +116,7 @@ void WorkerPool::end_zygote(Function& function, ZygotePlan::End end) {
   Worker* worker = workers_.find(function.zygote.worker());
   if (function.zygote.phase() == ZygotePlan::Phase::refused) return;
   const bool has_one = function.zygote.phase() != ZygotePlan::Phase::none;
+  end_spares(function);
   if (has_one || end != ZygotePlan::End::failed) function.zygote.ended(end, clock_.now());
   if (worker == nullptr || worker->mould_of != &function) return;
   worker->mould_of = nullptr;
@@ -144,6 +151,7 @@ void WorkerPool::on_zygote_exit(Worker& worker) {
   if (Function* function = worker.mould_of) {
     ++stats_.zygote_failures;
     function->zygote.ended(ZygotePlan::End::failed, clock_.now());
+    end_spares(*function);
   }
   stats_.memory_charged -= worker.charge;
   workers_.remove(worker.id);

@@ -8,6 +8,7 @@ namespace {
 constexpr milliseconds kAfterFailure{1'000};  // doubles with each
 constexpr milliseconds kAfterFailureMost{3'600'000};
 constexpr milliseconds kAfterEviction{60'000};
+constexpr milliseconds kDemandInterval{1'000};
 
 }  // namespace
 
@@ -31,6 +32,24 @@ void ZygotePlan::ready(MonotonicTime now) {
 void ZygotePlan::refused() {
   phase_ = Phase::refused;
   worker_ = {};
+}
+
+uint32_t ZygotePlan::spares(const Limits& limits) const {
+  return phase_ == Phase::ready ? std::min(std::max(demand_.wanted(), 1u), limits.zygote_spares)
+                                : 0;
+}
+
+void ZygotePlan::took(bool spare, MonotonicTime now) {
+  if (!demanded_) demand_at_ = now;
+  demanded_ = true;
+  demand_.took(spare);
+}
+
+bool ZygotePlan::look_at_demand(MonotonicTime now) {
+  if (now - demand_at_ < kDemandInterval) return demanded_ || demand_.wanted() != 0;
+  demanded_ = false;
+  demand_at_ = now;
+  return demand_.tick();
 }
 
 void ZygotePlan::ended(End end, MonotonicTime now) {

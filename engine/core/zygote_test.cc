@@ -12,7 +12,12 @@ using What = Ask::What;
 constexpr uint32_t kSlowInit = 400'000;
 
 struct ZygoteRig : Rig {
-  explicit ZygoteRig(Limits l = {}) : Rig(l) { link.zygotes = true; }
+  // Without spares, which have a file of their own.
+  explicit ZygoteRig(Limits l = {}) : Rig(without_spares(l)) { link.zygotes = true; }
+  static Limits without_spares(Limits l) {
+    l.zygote_spares = 0;
+    return l;
+  }
 
   // A worker of the function, started the ordinary way with an init of `init_us`, that has served a
   // call.

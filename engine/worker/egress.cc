@@ -73,6 +73,15 @@ std::string describe_refusal(const egress::Report& report) {
 
 EgressRules::EgressRules() : base_(egress::default_config()) {}
 
+void EgressRules::set_limits(const Limits& limits) {
+  base_.pending_max = limits.egress_connects;
+  base_.rate = limits.egress_rate;
+  base_.burst = limits.egress_burst;
+  base_.connect_timeout_ms = static_cast<uint32_t>(limits.egress_connect_timeout.count());
+  base_.question_timeout_ms = static_cast<uint32_t>(limits.egress_question_timeout.count());
+  base_.answer_seconds_min = static_cast<uint32_t>(limits.egress_answer_min.count());
+}
+
 Status EgressRules::set_resolvers(const std::vector<std::string>& resolvers) {
   for (const std::string& text : resolvers) {
     if (const std::string wrong = egress::add_resolver(text, base_); !wrong.empty())

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/callback.h"
+#include "base/limits.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "core/function_spec.h"
@@ -28,6 +29,8 @@ class EgressRules {
 
   // `resolvers`: of hearth.yaml; empty = the host's. Errors: config_invalid, which names the entry.
   Status set_resolvers(const std::vector<std::string>& resolvers);
+  // What each worker's agent allows. As hearth.yaml has them, so within the agent's ceilings.
+  void set_limits(const Limits& limits);
   // A listener of the engine: no function may connect to it. At most kProtectedMax count.
   void protect(std::string_view address);
 

@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <memory>
+#include <span>
 
 #include "loop/loop.h"
 #include "sandbox/egress/address.h"
@@ -42,6 +43,50 @@ egress::Report report_of(egress::Outcome outcome, uint64_t connected, uint64_t d
   report.counters[static_cast<size_t>(egress::Outcome::kConnected)] = connected;
   report.counters[static_cast<size_t>(egress::Outcome::kDeniedRule)] = denied;
   return report;
+}
+
+TEST_CASE("each limit of hearth.yaml reaches the agent, which takes it at both ends of its range") {
+  const auto taken = [](const Limits& limits) {
+    EgressRules rules;
+    rules.set_limits(limits);
+    FunctionSpec spec;
+    spec.egress_allow = {"api.example.com:443"};
+    const auto config = rules.config_of(spec, MonotonicTime{});
+    REQUIRE(config);
+    egress::Rules agent;
+    CHECK(agent.configure(std::as_bytes(std::span(&*config, 1))) == nullptr);
+    return *config;
+  };
+  Limits low;
+  low.egress_connects = low.egress_rate = low.egress_burst = 1;
+  low.egress_connect_timeout = low.egress_question_timeout = milliseconds(1);
+  low.egress_answer_min = seconds(60);
+  const egress::Config least = taken(low);
+  CHECK(least.pending_max == 1);
+  CHECK(least.rate == 1);
+  CHECK(least.burst == 1);
+  CHECK(least.connect_timeout_ms == 1);
+  CHECK(least.question_timeout_ms == 1);
+  CHECK(least.answer_seconds_min == 60);
+  Limits high;
+  high.egress_connects = egress::kPendingMax;
+  high.egress_rate = high.egress_burst = egress::kRateMax;
+  high.egress_connect_timeout = milliseconds(600'000);
+  high.egress_question_timeout = milliseconds(60'000);
+  high.egress_answer_min = seconds(3'600);
+  const egress::Config most = taken(high);
+  CHECK(most.pending_max == egress::kPendingMax);
+  CHECK(most.connect_timeout_ms == 600'000);
+  CHECK(most.answer_seconds_min == 3'600);
+  // Without a hearth.yaml both sides mean the same.
+  const egress::Config usual = taken(Limits{});
+  const egress::Config own = egress::default_config();
+  CHECK(usual.pending_max == own.pending_max);
+  CHECK(usual.rate == own.rate);
+  CHECK(usual.burst == own.burst);
+  CHECK(usual.connect_timeout_ms == own.connect_timeout_ms);
+  CHECK(usual.question_timeout_ms == own.question_timeout_ms);
+  CHECK(usual.answer_seconds_min == own.answer_seconds_min);
 }
 
 TEST_CASE("rules of a function are what its agent takes") {

@@ -107,6 +107,7 @@ void Workers::bind(WorkerId worker, const FunctionSpecPtr& spec) {
   Process* process = find(worker);
   if (process == nullptr) return;
   process->spec = spec;
+  if (process->role == Process::Role::forked) return bind_forked(*process);
   if (process->runtime == Runtime::native) {
     send_init(*process);  // the code has been there since it was started
     return;
@@ -248,6 +249,7 @@ void Workers::on_spawned(Spawned&& spawned) {
   }
   open_pipe(*process, process->out, std::move(forked ? process->ends.out : spawned.out));
   open_pipe(*process, process->err, std::move(forked ? process->ends.err : spawned.err));
+  if (process->wanted) wake_forked(*process);
 }
 
 void Workers::on_assigned(WorkerId worker, int error, std::string_view detail) {

@@ -99,6 +99,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     Role role = Role::plain;
     bool moulded = false;           // a zygote: it said ZYGOTE
     WorkerId zygote;                // forked: of whom
+    bool wanted = false;            // forked: its function needs it
     ForkEnds ends;                  // forked: until the spawner says that it runs
     std::vector<WorkerId> forking;  // a zygote's FORKs without an answer
     bool hello = false;
@@ -138,6 +139,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   Process* add(WorkerId worker, Runtime runtime, const FunctionSpecPtr& spec);
   bool on_hello(Process& process, const Frame& frame);
   bool on_ready(Process& process, const Frame& frame);
+  void bind_forked(Process& process);
+  void wake_forked(Process& process);
   bool on_zygote(Process& process, const Frame& frame);
   bool on_forked(Process& process, const Frame& frame);
   bool on_reply(Process& process, const Frame& frame);

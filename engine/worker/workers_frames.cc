@@ -63,7 +63,7 @@ bool Workers::on_hello(Process& process, const Frame& frame) {
   process.hello = true;
   process.parked = process.spec == nullptr;
   note_runtime_ready(process);
-  if (process.role != Process::Role::forked) events_->on_worker_parked(process.id);
+  if (!process.wanted) events_->on_worker_parked(process.id);
   return true;
 }
 

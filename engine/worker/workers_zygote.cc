@@ -27,6 +27,18 @@ void Workers::fork(WorkerId worker, WorkerId zygote, const FunctionSpecPtr& spec
                  {.memory_bytes = spec->memory_bytes, .cpu_millis = spec->cpu_millis});
 }
 
+// It may be on its way: then it is told as soon as it has a channel.
+void Workers::bind_forked(Process& process) {
+  process.wanted = true;
+  if (process.hello) process.times = {};  // nobody waited for its start
+  if (process.pid != 0) wake_forked(process);
+}
+
+// It has had its function since it was forked: INIT says only that it is needed now.
+void Workers::wake_forked(Process& process) {
+  process.channel.send_control(FrameType::init, {}, 0, "{}");
+}
+
 bool Workers::has_ends(WorkerId worker) const {
   const Process* process = find(worker);
   return process != nullptr && process->ends.channel.valid();

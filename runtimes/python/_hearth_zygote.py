@@ -273,16 +273,17 @@ class Zygote(object):
     # ---- the child
 
     def become(self, descriptors):
-        """From the fork to READY."""
+        """From the fork to READY. Between HELLO and INIT it waits until its function needs it, and runs nothing of that."""
         try:
             self.wait_for_word(descriptors)
         except BaseException:
             os._exit(1)
-        start = time.monotonic()
         worker = self.worker
         worker.restart(self.settings)
         worker.moulding = False
         worker.say_hello({"forked": True})
+        worker.wait_for_init()
+        start = time.monotonic()
         try:
             self.part_files()
             reseed()

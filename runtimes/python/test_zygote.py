@@ -2,6 +2,7 @@
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "testing"))
 import fake_zygote  # noqa: E402
 import test_worker  # noqa: E402
-from fake_engine import ERROR, FORKED, HELLO, INIT_ERROR, PING, PONG, STOP, WorkerGone, frame, golden  # noqa: E402
+from fake_engine import ERROR, FORKED, HELLO, INIT_ERROR, PING, PONG, READY, STOP, WorkerGone, frame, golden  # noqa: E402
 from fake_zygote import Fork, Mould  # noqa: E402
 
 ROOT = HERE / "testdata" / "zygote"
@@ -125,6 +126,43 @@ class Children(ZygoteCase):
         self.assertEqual(child.process.wait(), 0)
         self.assertEqual(self.child(zygote).run({"name": "x"}).value, {"message": "Hello x"})
 
+    def waiting(self, zygote, slot=1):
+        """A child that is confined, and that its function does not need yet."""
+        child = Fork(zygote, slot)
+        self.addCleanup(child.__exit__)
+        child.hello()
+        child.go()
+        child.expect(HELLO)
+        self.assertTrue(child.silent_for(0.05))
+        return child
+
+    def test_hooks_and_seeds_wait_until_the_function_needs_the_child(self):
+        zygote = self.zygote("bad after")
+        child = self.waiting(zygote)  # the hook would have failed by now
+        child.wake()
+        self.assertEqual(json_of(child.expect(INIT_ERROR))["errorType"], "Runtime.AfterRestoreError")
+
+    def test_a_child_that_waited_while_others_came_and_went(self):
+        zygote = self.zygote()
+        child = self.waiting(zygote)
+        other = self.child(zygote, 2)
+        number = other.run({"do": "random"}).value[0]
+        other.send(frame(STOP))
+        self.assertEqual(other.process.wait(), 0)
+        child.wake()
+        self.assertLess(struct.unpack("<I", child.expect(READY).payload)[0], 5000000)
+        self.assertNotEqual(child.run({"do": "random"}).value[0], number)
+
+    def test_a_child_that_waits_can_be_stopped(self):
+        zygote = self.zygote()
+        child = self.waiting(zygote)
+        child.send(frame(STOP))
+        self.assertEqual(child.process.wait(), 0)
+        lonely = self.waiting(zygote, 2)
+        lonely.sock.close()
+        lonely.process.wait()
+        self.assertEqual(self.child(zygote, 3).run({"name": "x"}).value, {"message": "Hello x"})
+
     def test_children_are_their_own(self):
         zygote = self.zygote()
         first, second = self.child(zygote, 1, 1), self.child(zygote, 2, 1)
@@ -148,6 +186,7 @@ class Children(ZygoteCase):
         child.hello()
         child.go()
         child.expect(HELLO)
+        child.wake()
         error = json_of(child.expect(INIT_ERROR))
         self.assertEqual(error["errorType"], "Runtime.AfterRestoreError")
         self.assertIn("ZeroDivisionError", error["errorMessage"])

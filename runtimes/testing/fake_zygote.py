@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 
-from fake_engine import FORK, FORKED, HELLO, READY, TIMEOUT_S, FakeEngine, ZYGOTE, frame
+from fake_engine import FORK, FORKED, HELLO, INIT, READY, TIMEOUT_S, FakeEngine, ZYGOTE, frame
 
 PR_SET_CHILD_SUBREAPER = 36
 REPORT_BYTES = 72
@@ -99,7 +99,12 @@ class Fork(FakeEngine):
         self.hello()
         self.go()
         self.hello_frame = self.expect(HELLO)
+        self.wake()
         return self.expect(READY)
+
+    def wake(self):
+        """Its function needs it."""
+        self.send(frame(INIT, b"{}"))
 
     def __exit__(self, *_):
         self.sock.close()

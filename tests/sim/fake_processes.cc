@@ -90,14 +90,15 @@ void FakeProcesses::fork(WorkerId id, WorkerId zygote_id, const FunctionSpecPtr&
   if (worker.stage != Stage::none) violation("a fork into a slot whose last one has not exited");
   worker = FakeWorker{};
   worker.id = id;
-  worker.stage = Stage::loading;
+  worker.stage = Stage::booting;
   worker.runtime = spec->runtime;
   worker.spec = spec;
+  worker.forked = true;
   if (zygote.stage == Stage::mould && !random_.chance(faults_.fork)) {
-    plan(Kind::ready, worker, random_.between(200, 5'000));
+    plan(Kind::hello, worker, random_.between(200, 20'000));
     return;
   }
-  switch (zygote.stage == Stage::dead ? 0 : random_.below(4)) {
+  switch (zygote.stage == Stage::dead ? 0 : random_.below(3)) {
     case 0:
       worker.exit.start_failed = true;
       worker.exit.detail = "the zygote did not fork";
@@ -106,17 +107,40 @@ void FakeProcesses::fork(WorkerId id, WorkerId zygote_id, const FunctionSpecPtr&
     case 1:
       plan_death(worker, random_.between(10, 5'000), SIGSEGV);
       break;
-    case 2:
-      plan(Kind::init_error, worker, random_.between(100, 5'000));
-      break;
     default:
       break;  // says nothing
+  }
+}
+
+// A forked worker that lives hears that its function needs it.
+void FakeProcesses::wake(FakeWorker& worker) {
+  worker.stage = Stage::loading;
+  if (!random_.chance(faults_.fork)) {
+    plan(Kind::ready, worker, random_.between(100, 3'000));
+    return;
+  }
+  switch (random_.below(3)) {
+    case 0:
+      plan(Kind::init_error, worker, random_.between(100, 5'000));
+      break;
+    case 1:
+      plan_death(worker, random_.between(10, 5'000), SIGSEGV);
+      break;
+    default:
+      break;  // its hooks never end
   }
 }
 
 void FakeProcesses::bind(WorkerId id, const FunctionSpecPtr& spec) {
   FakeWorker& worker = known(id, "bind");
   if (worker.leaving) violation("bind for a worker that was told to leave");
+  if (worker.forked) {
+    if (worker.wanted) violation("a second bind for a forked worker");
+    if (worker.spec != spec) violation("a forked worker was bound to another revision");
+    worker.wanted = true;
+    if (worker.stage == Stage::parked) wake(worker);
+    return;
+  }
   if (worker.stage == Stage::dead) return;
   if (worker.stage != Stage::parked || worker.spec != nullptr)
     violation("bind for a worker that is not parked");
@@ -362,6 +386,7 @@ void FakeProcesses::happen(const Event& event) {
   if (random_.chance(faults_.garbage)) talk_nonsense(*worker);
   switch (event.kind) {
     case Kind::hello:
+      if (worker->wanted) return wake(*worker);
       if (worker->stage == Stage::booting) worker->stage = Stage::parked;
       engine_->on_worker_parked(event.worker);
       return;
@@ -488,7 +513,9 @@ void FakeProcesses::talk_nonsense(FakeWorker& worker) {
       if (worker.stage != Stage::booting) engine_->on_worker_parked(id);
       break;
     case 1:
-      if (worker.stage != Stage::loading) engine_->on_worker_ready(id, 0);
+      // Before its HELLO the channel itself refuses it.
+      if (worker.stage != Stage::loading && !(worker.forked && worker.stage == Stage::booting))
+        engine_->on_worker_ready(id, 0);
       break;
     case 2:
       engine_->on_worker_init_failed(id, "{}");

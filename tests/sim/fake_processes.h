@@ -121,6 +121,8 @@ class FakeProcesses final : public WorkerLink {
     FunctionSpecPtr spec;
     std::vector<FakeCall> calls;  // that it holds, in the order in which they were sent
     bool mould = false;           // is to be a zygote
+    bool forked = false;          // by one
+    bool wanted = false;          // forked: bind() was asked for
     bool outbox = false;          // some of `calls` were not sent yet
     bool blocked = false;         // its socket takes nothing
     bool deaf = false;            // answers control frames only when it executes nothing
@@ -145,6 +147,7 @@ class FakeProcesses final : public WorkerLink {
   void begin(FakeWorker& worker, FakeCall& call);
   void happen(const Event& event);
   void end_call(FakeWorker& worker, InvocationId id);
+  void wake(FakeWorker& worker);
   void leave(FakeWorker& worker);
   void hand_back(FakeWorker& worker, InvocationId id, uint32_t tries);
   void talk_nonsense(FakeWorker& worker);
