@@ -73,9 +73,9 @@ inline constexpr std::string_view kSandboxLeastNames = "degraded, user or strict
 inline constexpr std::string_view kLeftoversNames = "freeze, kill or recycle";
 inline constexpr std::string_view kZygoteNames = "auto or off";
 
-// Is `entry` of the form NAME, *.NAME, IPv4, IPv4/BITS, [IPv6] or [IPv6/BITS], each with :PORT or
-// without? Errors: invalid_parameter, which says what is wrong with it.
-Status check_allow_entry(std::string_view entry);
+// Is `text` an entry of network.allow (base/allow_entry.h)? Errors: invalid_parameter, which says
+// what is wrong with it.
+Status check_allow_entry(std::string_view text);
 
 // The one place that says which network modes this engine has. Errors: invalid_parameter.
 Status check_network_available(Network network);
