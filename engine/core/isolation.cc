@@ -75,14 +75,18 @@ Status check_allow_entry(std::string_view text) {
                   text.substr(0, 2 * kHostNameMax), wrong));
 }
 
-Status check_network_available(Network network) {
-  if (network != Network::host) return ok();
-  return bad("network 'host' is not available: 'none' and 'egress' are");
+NetworkProblems network_problems(std::string egress_problem, bool permitted) {
+  std::string host = egress_problem;
+  if (!permitted) host = "hearth.yaml does not permit it (network.allow_host: true would)";
+  return {std::move(egress_problem), std::move(host)};
 }
 
-Status check_egress(Network network, std::string_view problem) {
-  if (network != Network::egress || problem.empty()) return ok();
-  return bad(fmt::format("network 'egress' is not available in this engine: {}", problem));
+Status check_network(Network network, const NetworkProblems& problems) {
+  if (network == Network::none) return ok();
+  const std::string& problem = network == Network::host ? problems.host : problems.egress;
+  if (problem.empty()) return ok();
+  return bad(fmt::format("network '{}' is not available in this engine: {}", network_name(network),
+                         problem));
 }
 
 Status validate(const Isolation& isolation) {
@@ -107,7 +111,7 @@ Status validate(const Isolation& isolation) {
     return bad(fmt::format("network.allow is for the mode egress, not for '{}'",
                            network_name(isolation.network)));
   }
-  return check_network_available(isolation.network);
+  return ok();
 }
 
 Status check_sandbox(SandboxLeast least, SandboxLeast actual) {

@@ -72,6 +72,22 @@ TEST_CASE("network allow is for egress only and has a limit") {
   CHECK_THAT(wrong(i), Contains("65 entries"));
 }
 
+TEST_CASE("a network that the engine can't give is refused with the reason") {
+  for (const Network mode : {Network::none, Network::egress, Network::host})
+    CHECK(check_network(mode, network_problems("", true)));
+  const NetworkProblems closed = network_problems("", false);
+  CHECK(check_network(Network::egress, closed));
+  const Status refused = check_network(Network::host, closed);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Code::invalid_parameter);
+  CHECK_THAT(refused.error().detail,
+             Contains("network 'host'") && Contains("network.allow_host: true"));
+  const NetworkProblems old = network_problems("too old a kernel", true);
+  CHECK(check_network(Network::none, old));
+  CHECK_THAT(check_network(Network::egress, old).error().detail, Contains("too old a kernel"));
+  CHECK_THAT(check_network(Network::host, old).error().detail, Contains("too old a kernel"));
+}
+
 TEST_CASE(
     "a function that asks for a stronger sandbox than the engine's is refused with the reason") {
   CHECK(check_sandbox(SandboxLeast::any, SandboxLeast::any));
