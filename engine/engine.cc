@@ -242,6 +242,8 @@ Status Engine::Parts::start_sandbox() {
                layer.reason);
   }
   log.info("sandbox", "egress: {}", egress_mechanism(ready));
+  log.info("sandbox", "network host: {}",
+           host_network_mechanism(ready, options.config.network.allow_host));
   if (ready.mode == sandbox::Mode::kOff) log.warning("sandbox", "functions run UNCONFINED");
   return ok();
 }
@@ -249,12 +251,13 @@ Status Engine::Parts::start_sandbox() {
 Status Engine::Parts::start_store() {
   const SandboxLeast mode = as_least(workers.launcher().ready().mode);
   const sandbox::LayerState& egress = workers.launcher().ready().egress;
-  const std::string egress_problem = egress.on != 0 ? "" : egress.reason;
-  store.set_sandbox(mode, egress_problem);
+  const NetworkProblems network =
+      network_problems(egress.on != 0 ? "" : egress.reason, options.config.network.allow_host);
+  store.set_sandbox(mode, network);
   for (const FunctionSpecPtr& spec :
        HEARTH_TRY(store.open(*std::exchange(state_lock, std::nullopt)))) {
     Status met = check_sandbox(spec->least_sandbox, mode);
-    if (met) met = check_egress(spec->network, egress_problem);
+    if (met) met = check_network(spec->network, network);
     if (!met) {
       log.error("store", "'{}' can't be called: {}", spec->name, met.error().detail);
       continue;
@@ -291,6 +294,7 @@ void Engine::Parts::make_status() {
                                 runtimes,
                                 options.version,
                                 options.config.state_dir,
+                                options.config.network.allow_host,
                                 loop.now(),
                                 &store.logs(),
                                 &store.unpack_stats()};

@@ -75,6 +75,12 @@ std::string egress_mechanism(const sandbox::ReadyMessage& ready) {
                               : std::string("not available: ") + ready.egress.reason;
 }
 
+std::string host_network_mechanism(const sandbox::ReadyMessage& ready, bool permitted) {
+  if (!permitted) return "not permitted: network.allow_host is false";
+  return ready.egress.on != 0 ? "permitted; the broker refuses the engine's listeners"
+                              : std::string("not available: ") + ready.egress.reason;
+}
+
 std::string_view layer_name(sandbox::Layer layer) {
   return kLayerNames[static_cast<size_t>(layer)];
 }
@@ -122,7 +128,8 @@ std::string EngineStatus::sandbox_json() const {
   const sandbox::ReadyMessage& ready = s_.workers.launcher().ready();
   return dump({{"mode", mode_name(ready.mode)},
                {"layers", layers_json(ready)},
-               {"egress", egress_mechanism(ready)}});
+               {"egress", egress_mechanism(ready)},
+               {"network_host", host_network_mechanism(ready, s_.allow_host)}});
 }
 
 std::string EngineStatus::doctor_json() const {
@@ -131,7 +138,8 @@ std::string EngineStatus::doctor_json() const {
                {"sandbox",
                 {{"mode", mode_name(ready.mode)},
                  {"layers", layers_json(ready)},
-                 {"egress", egress_mechanism(ready)}}},
+                 {"egress", egress_mechanism(ready)},
+                 {"network_host", host_network_mechanism(ready, s_.allow_host)}}},
                {"runtimes", runtimes_json(s_.runtimes)},
                {"state_dir", s_.state_dir}});
 }
@@ -416,13 +424,16 @@ void EngineStatus::append_sandbox(MetricsText& out) {
                  counts[static_cast<size_t>(outcome)]);
   };
   out.family("hearth_egress_connects_total", MetricsText::Type::counter,
-             "Connects of functions with network: egress.");
+             "Connects of functions with network: egress; denied_engine also of network: host.");
   sample({Outcome::kConnected, Outcome::kFailed, Outcome::kTimedOut, Outcome::kDeniedRule,
           Outcome::kDeniedSpecial, Outcome::kDeniedEngine, Outcome::kDeniedLimit,
           Outcome::kBroken});
   out.family("hearth_egress_names_total", MetricsText::Type::counter,
              "Names that functions with network: egress asked for.");
   sample({Outcome::kResolved, Outcome::kResolveFailed, Outcome::kDeniedName});
+  out.counter("hearth_host_network_starts_total",
+              "Workers that were started in the host's network.",
+              s_.workers.stats().host_network_starts);
 }
 
 }  // namespace hearth

@@ -21,6 +21,8 @@ std::string_view mode_name(sandbox::Mode mode);
 std::string_view layer_name(sandbox::Layer layer);
 // For doctor and logs: the mechanism of network: egress, or why there is none.
 std::string egress_mechanism(const sandbox::ReadyMessage& ready);
+// The same for network: host; `permitted` by network.allow_host.
+std::string host_network_mechanism(const sandbox::ReadyMessage& ready, bool permitted);
 
 class EngineStatus final : public api::EngineView {
  public:
@@ -34,6 +36,7 @@ class EngineStatus final : public api::EngineView {
     const std::vector<RuntimeInfo>& runtimes;
     std::string version;
     std::string state_dir;
+    bool allow_host = false;  // network.allow_host
     MonotonicTime started;
     const LogFiles* logs = nullptr;
     const UnpackStats* unpack = nullptr;

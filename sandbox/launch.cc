@@ -23,8 +23,7 @@
 namespace hearth::sandbox {
 namespace {
 
-constexpr uint64_t kNamespaces =
-    CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+constexpr uint64_t kNamespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
 constexpr int kSetupFailed =
     125;                        // exit status of init and of a worker that never came to its exec
 constexpr int kReportFd = 4;    // of a worker until its exec
@@ -164,7 +163,7 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
     expand_argument(l, runtime.args[i], texts[i], sizeof texts[i]);
     argv[i + 1] = texts[i];
   }
-  if (l.network == Network::kEgress)
+  if (l.network != Network::kNone)
     must(l, load_filter_and_send_listener(l));
   else if (l.filter != nullptr)
     must(l, load_filter(*l.filter));
@@ -177,7 +176,7 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
   if (setsid() < 0) fail(l, Failure::at("setsid"));
   must(l, place_descriptors(l));  // before the limit on descriptors
   if (mode == Mode::kUser) must(l, enter_own_user_namespace());
-  if (mode == Mode::kUser && l.network == Network::kEgress)
+  if (mode == Mode::kUser && l.network != Network::kNone)
     must(l, send_namespace(l.report, Report::Kind::kUserNamespace, "/proc/self/ns/user"));
   if (mode != Mode::kOff) must(l, drop_privileges(l.uid));
   if (mode != Mode::kOff && l.landlock > 0)
@@ -288,10 +287,10 @@ Failure wait_for_go(const Launch& l) {
   must(l, wait_for_go(l));
   if (namespaces) {
     if (sethostname("hearth", 6) != 0) fail(l, Failure::at("set the host name"));
-    must(l, loopback_up());
+    if (l.network != Network::kHost) must(l, loopback_up());
     if (l.network == Network::kEgress) must(l, send_stub(l.report));
     must(l, send_namespace(l.report, Report::Kind::kMounts, "/proc/self/ns/mnt"));
-    must(l, enter_sandbox_root({l.tmp_bytes, l.code}));
+    must(l, enter_sandbox_root({l.tmp_bytes, l.code, l.network == Network::kHost}));
   } else if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     fail(l, Failure::at("become a subreaper"));
   }
@@ -318,7 +317,9 @@ Failure wait_for_go(const Launch& l) {
 }  // namespace
 
 pid_t launch(const Launch& l) {
-  const pid_t pid = sys::clone3(has_namespaces(l.config->mode) ? kNamespaces : 0, l.cgroup);
+  const uint64_t network = l.network == Network::kHost ? 0 : CLONE_NEWNET;
+  const uint64_t namespaces = has_namespaces(l.config->mode) ? kNamespaces | network : 0;
+  const pid_t pid = sys::clone3(namespaces, l.cgroup);
   if (pid != 0) return pid;
   run_init(l);
 }

@@ -46,7 +46,7 @@ struct Launch {
   int status;             // a non-blocking pipe: init writes the worker's wait status, an int
   int lifeline;           // a pipe that ends when the spawner ends
   int landlock;           // the kernel's ABI, 0 = do without
-  Network network;        // kEgress: `filter` is loaded with a listener
+  Network network;        // but for kNone, `filter` is loaded with a listener
   int cgroup;             // of version 2, to be born in; or -1
   // The worker is a zygote. Init reaps what it forks, tells of each process by a ProcessEnd on
   // `status`, and does not go with the worker.

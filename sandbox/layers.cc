@@ -39,8 +39,11 @@ Failure Filters::compile(const SpawnerConfig& config, char (&detail)[kDetailMax]
       return f;
   if (has_namespaces(config.mode)) {
     egress_.resize(config.runtimes_count);
-    for (size_t i = 0; i < config.runtimes_count; ++i)
+    host_.resize(config.runtimes_count);
+    for (size_t i = 0; i < config.runtimes_count; ++i) {
       if (Failure f = compile_one(config.runtimes[i].name, "egress", egress_[i], detail)) return f;
+      if (Failure f = compile_one(config.runtimes[i].name, "host", host_[i], detail)) return f;
+    }
     if (Failure f = compile_one("egress_agent", nullptr, agent_, detail)) return f;
   }
   return compile_one("init", nullptr, init_, detail);

@@ -21,8 +21,9 @@ class Filters {
   const sock_fprog* of_runtime(uint32_t runtime) const {
     return runtimes_.empty() ? nullptr : &runtimes_[runtime].program;
   }
-  // With Network::kEgress. Only in modes with namespaces.
+  // With Network::kEgress and kHost. Only in modes with namespaces.
   const sock_fprog* of_egress(uint32_t runtime) const { return &egress_[runtime].program; }
+  const sock_fprog* of_host(uint32_t runtime) const { return &host_[runtime].program; }
   const sock_fprog* of_agent() const { return &agent_.program; }
   const sock_fprog* of_init() const { return &init_.program; }
 
@@ -36,7 +37,7 @@ class Filters {
                              char (&detail)[kDetailMax]);
 
   std::vector<Filter> runtimes_;  // empty in mode off
-  std::vector<Filter> egress_;
+  std::vector<Filter> egress_, host_;
   Filter init_, agent_;
 };
 

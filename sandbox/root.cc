@@ -87,6 +87,7 @@ constexpr size_t kHostSourcesCount = sizeof kHostSources / sizeof *kHostSources;
 // Small files that are copied: a mount each would make every sandbox slower.
 constexpr const char* kCopiedFiles[] = {"ld.so.cache", "localtime", "services", "protocols",
                                         "mime.types"};
+constexpr const char* kHostNameFiles[] = {"resolv.conf", "hosts"};
 constexpr const char* kTopFolders[] = {"bin", "sbin", "lib", "lib32", "lib64", "libx32"};
 
 class TemplateBuilder {
@@ -210,8 +211,8 @@ class TemplateBuilder {
   }
 
   Failure make_stage() {
-    if (mount("hearth", kStage, "tmpfs", MS_NOSUID | MS_NODEV,
-              "size=256k,nr_inodes=64,mode=0755") != 0)
+    if (mount("hearth", kStage, "tmpfs", MS_NOSUID | MS_NODEV, "size=4m,nr_inodes=64,mode=0755") !=
+        0)
       return Failure::at("mount the stage");
     if (chdir(kStage) != 0) return Failure::at("enter the stage");
     if (mkdir("template", 0755) != 0) return Failure::at("mkdir template");
@@ -255,6 +256,7 @@ class TemplateBuilder {
     if (!etc.valid()) return Failure::at("open the new /etc");
     for (const char* name : kCopiedFiles)
       if (Failure failure = copy_file(name, etc.get())) return failure;
+    if (Failure failure = copy_host_names()) return failure;
     if (Failure failure = write_accounts(etc.get())) return failure;
     if (Failure failure = write_file(etc.get(), "hosts", "127.0.0.1 localhost\n::1 localhost\n"))
       return failure;
@@ -263,6 +265,16 @@ class TemplateBuilder {
     return write_file(etc.get(), "nsswitch.conf",
                       "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"
                       "protocols: files\n");
+  }
+
+  Failure copy_host_names() {
+    if (config_.allow_host_network == 0) return {};
+    if (mkdir("host", 0755) != 0) return Failure::at("mkdir host");
+    UniqueFd host(open("host", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!host.valid()) return Failure::at("open the folder of the host's names");
+    for (const char* name : kHostNameFiles)
+      if (Failure failure = copy_file(name, host.get())) return failure;
+    return {};
   }
 
   Failure copy_file(const char* name, int to) {
@@ -363,6 +375,29 @@ Failure build_template(const SpawnerConfig& config) {
   return builder.build();
 }
 
+namespace {
+
+// The names that the host's own resolver knows and the name servers that it asks: what is missing
+// stays as in the template.
+Failure mount_host_names() {
+  for (const char* name : kHostNameFiles) {
+    char from[32], to[32];
+    snprintf(from, sizeof from, "/host/%s", name);
+    snprintf(to, sizeof to, "etc/%s", name);
+    UniqueFd tree(open_tree(AT_FDCWD, from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    if (!tree.valid() && errno == ENOENT) continue;
+    if (!tree.valid()) return Failure::at("open a file of the host's names");
+    mount_attr attributes{};
+    attributes.attr_set = kPlain | MOUNT_ATTR_NOEXEC;
+    if (mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0 ||
+        move_mount(tree.get(), "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) != 0)
+      return Failure::at("mount a file of the host's names");
+  }
+  return {};
+}
+
+}  // namespace
+
 Failure enter_sandbox_root(const SandboxMounts& mounts) {
   char options[96];
   // An inode costs about 1 KiB of kernel memory: one for 8 KiB of space, within bounds.
@@ -381,6 +416,8 @@ Failure enter_sandbox_root(const SandboxMounts& mounts) {
     return Failure::at("mount /dev/shm");
   if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2,subset=pid") != 0)
     return Failure::at("mount /proc");
+  if (mounts.host_network)
+    if (Failure failure = mount_host_names()) return failure;
   if (mounts.code != nullptr) {
     char path[8 + kSha256Hex];
     snprintf(path, sizeof path, "/code/%s", mounts.code);

@@ -1,6 +1,7 @@
-// The file system that workers see. The spawner leaves the host's tree for good and keeps four
-// things in a mount namespace of its own: /template, the read-only template of every sandbox's
-// root; /code, the code store; /shims; and /proc, which workers never see. A sandbox copies that
+// The file system that workers see. The spawner leaves the host's tree for good and keeps in a
+// mount namespace of its own: /template, the read-only template of every sandbox's root; /code, the
+// code store; /host, what a sandbox with the host's network has of the host's /etc (copies of the
+// spawner's start); and /proc, which workers never see. A sandbox copies that
 // namespace, adds what is its own to /template, pivots into it and drops the rest. Functions here
 // don't allocate and may run between clone and exec.
 #pragma once
@@ -30,6 +31,7 @@ constexpr uint64_t shm_bytes(uint64_t tmp_bytes) {
 struct SandboxMounts {
   uint64_t tmp_bytes;
   const char* code;  // 64 hex digits of a folder in the code store, or null: none yet
+  bool host_network = false;
 };
 // In a sandbox's first process, which has pid and mount namespaces of its own: mounts /tmp,
 // /dev/shm, /proc and the code, and pivots.

@@ -188,8 +188,7 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
   slot.limits = limits;
   const Launch plan{&config_,
                     &config_.runtimes[request.runtime],
-                    request.network == Network::kEgress ? filters_.of_egress(request.runtime)
-                                                        : filters_.of_runtime(request.runtime),
+                    filter_of(request),
                     filters_.of_init(),
                     uid_of(slot.uid_index),
                     request.memory_bytes,
@@ -305,7 +304,7 @@ void Spawner::on_report(Slot& slot) {
   // rest.
   if (!slot.worker_reported || slot.failure)
     return fail_start(slot, "the sandbox ended while it was set up", EPROTO);
-  if (slot.network == Network::kEgress)
+  if (slot.network != Network::kNone)
     if (Failure f = start_agent(slot)) return fail_start(slot, f.step, f.error);
   on_started(slot);
 }

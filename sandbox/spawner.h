@@ -72,8 +72,8 @@ class Spawner {
     char detail[kDetailMax] = {};
     UniqueFd report, status, mounts, pidfd;
     Network network = Network::kNone;
-    UniqueFd stub, users, listener, agent_end;  // kEgress: what its agent is started with
-    pid_t agent = 0;                            // kEgress: 0 = not yet, or it has ended
+    UniqueFd stub, users, listener, agent_end;  // what its agent is started with
+    pid_t agent = 0;                            // 0 = none, not yet, or it has ended
     UniqueFd engine_ends[kSpawnFds];
   };
   // The sandbox of a zygote and its workers. It has at least one slot as long as it lives.
@@ -119,6 +119,7 @@ class Spawner {
   Failure bind_code(Slot& slot, const Request& request);
   void kill_slot_processes(Slot& slot);
   Failure open_egress(Slot& slot, Network network);
+  const sock_fprog* filter_of(const Request& request) const;
   Failure start_agent(Slot& slot);
   void end_agent(Slot& slot);
   bool forget_agent(pid_t pid);

@@ -1,5 +1,5 @@
-// The agents of sandboxes with Network::kEgress: processes of the spawner's own, beside init and
-// not below it. Each ends with its sandbox.
+// The agents of sandboxes with Network::kEgress or kHost: processes of the spawner's own, beside
+// init and not below it. Each ends with its sandbox.
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -26,7 +26,6 @@ void Spawner::take_descriptor(Slot& slot, uint32_t kind, int fd) {
 Failure Spawner::open_egress(Slot& slot, Network network) {
   slot.network = network;
   if (network == Network::kNone) return {};
-  if (network == Network::kHost) return {"this network mode is not available here", EOPNOTSUPP};
   if (!egress_.available()) return {egress_.reason(), EOPNOTSUPP};
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
@@ -36,15 +35,28 @@ Failure Spawner::open_egress(Slot& slot, Network network) {
   return {};
 }
 
+const sock_fprog* Spawner::filter_of(const Request& request) const {
+  switch (request.network) {
+    case Network::kEgress:
+      return filters_.of_egress(request.runtime);
+    case Network::kHost:
+      return filters_.of_host(request.runtime);
+    case Network::kNone:
+      break;
+  }
+  return filters_.of_runtime(request.runtime);
+}
+
 Failure Spawner::start_agent(Slot& slot) {
   const bool user = config_.mode == Mode::kUser;
-  if (!slot.stub.valid() || !slot.listener.valid() || !slot.mounts.valid() ||
+  const bool host = slot.network == Network::kHost;
+  if ((!host && !slot.stub.valid()) || !slot.listener.valid() || !slot.mounts.valid() ||
       (user && !slot.users.valid()))
     return {"the sandbox did not hand over what its agent needs", EPROTO};
   slot.agent =
-      egress::start_agent({egress_.image(), egress_.filter(), slot.listener.get(), slot.stub.get(),
-                           slot.agent_end.get(), slot.mounts.get(), user ? slot.users.get() : -1,
-                           user ? 0 : uid_of(slot.uid_index)});
+      egress::start_agent({egress_.image(), egress_.filter(), slot.listener.get(),
+                           host ? -1 : slot.stub.get(), slot.agent_end.get(), slot.mounts.get(),
+                           user ? slot.users.get() : -1, user ? 0 : uid_of(slot.uid_index)});
   // Only the agent may hold them: when it ends, the worker's calls have to fail.
   for (UniqueFd* fd : {&slot.stub, &slot.users, &slot.listener, &slot.agent_end}) fd->reset();
   if (slot.agent <= 0) {

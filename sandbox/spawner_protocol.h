@@ -21,7 +21,8 @@ inline constexpr uint32_t kFamilyMembersMax = 64;  // workers of one zygote at a
 
 enum class Mode : uint8_t { kOff = 0, kDegraded = 1, kUser = 2, kStrict = 3 };
 
-// What a sandbox can reach. kNone: its own loopback. kHost: what the engine can, only if
+// What a sandbox can reach. kNone: its own loopback. kEgress: what its agent's rules name. kHost:
+// what the engine can, but for the engine's own listeners; only if
 // SpawnerConfig::allow_host_network permits.
 enum class Network : uint8_t { kNone = 0, kEgress = 1, kHost = 2 };
 
@@ -62,7 +63,7 @@ enum class MessageType : uint32_t {
 // Descriptors that ride on a successful kSpawned, in this order.
 // The receiver's ends: the stream socket of runtimes/protocol.md and two pipes to read;
 // non-blocking.
-// kFdEgress only with Network::kEgress: the socket of egress/protocol.h, to the sandbox's agent.
+// kFdEgress not with Network::kNone: the socket of egress/protocol.h, to the sandbox's agent.
 enum SpawnFd : int {
   kFdChannel = 0,
   kFdStdout = 1,
@@ -154,7 +155,7 @@ struct ReadyMessage {
   char detail[kDetailMax];  // what failed, and the fix
   Mode mode;
   LayerState layers[static_cast<size_t>(Layer::kLayersCount)];
-  LayerState egress;  // whether Network::kEgress works here
+  LayerState egress;  // whether Network::kEgress works here, and kHost if it is permitted
 };
 
 struct SpawnRequest {

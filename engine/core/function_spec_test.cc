@@ -121,12 +121,6 @@ TEST_CASE("concurrency stays within the limits of the engine") {
   }
 }
 
-TEST_CASE("no network other than none is accepted yet") {
-  FunctionSpec spec = good();
-  spec.network = Network::host;
-  CHECK(wrong(spec).find("'host'") != std::string::npos);
-}
-
 TEST_CASE("a description has at most 256 bytes and no control characters") {
   FunctionSpec spec = good();
   spec.description = std::string(256, 'd');

@@ -1,11 +1,11 @@
 #include "core/isolation.h"
 
-#include <arpa/inet.h>
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+
+#include "base/allow_entry.h"
 
 namespace hearth {
 namespace {
@@ -14,8 +14,6 @@ constexpr std::array<std::string_view, kNetworkCount> kNetworks = {"none", "egre
 constexpr std::array<std::string_view, 4> kLeast = {"", "degraded", "user", "strict"};
 constexpr std::array<std::string_view, 3> kLeftovers = {"freeze", "kill", "recycle"};
 constexpr std::array<std::string_view, 2> kZygotes = {"auto", "off"};
-constexpr size_t kHostNameMax = 253;
-constexpr size_t kLabelMax = 63;
 
 Error bad(std::string detail) { return Error{Code::invalid_parameter, std::move(detail)}; }
 
@@ -24,47 +22,6 @@ std::optional<Enum> from_name(const std::array<std::string_view, N>& names, std:
   const auto found = std::find(names.begin(), names.end(), name);
   if (name.empty() || found == names.end()) return std::nullopt;
   return static_cast<Enum>(found - names.begin());
-}
-
-bool number_within(std::string_view text, uint32_t least, uint32_t most) {
-  uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool plain = text.size() == 1 || (!text.empty() && text.front() != '0');
-  return plain && error == std::errc() && end == text.data() + text.size() && value >= least &&
-         value <= most;
-}
-
-bool is_address(int family, std::string_view text) {
-  unsigned char bytes[16];
-  return text.size() < 64 && inet_pton(family, std::string(text).c_str(), bytes) == 1;
-}
-
-// An address, or one with the number of its leading bits.
-bool is_range(int family, std::string_view text) {
-  const size_t slash = text.find('/');
-  if (slash == std::string_view::npos) return is_address(family, text);
-  return is_address(family, text.substr(0, slash)) &&
-         number_within(text.substr(slash + 1), 0, family == AF_INET ? 32 : 128);
-}
-
-bool is_label(std::string_view label) {
-  return !label.empty() && label.size() <= kLabelMax && label.front() != '-' &&
-         label.back() != '-' && std::all_of(label.begin(), label.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '-' || c == '_';
-         });
-}
-
-bool is_host_name(std::string_view name) {
-  if (name.empty() || name.size() > kHostNameMax) return false;
-  for (size_t start = 0; start <= name.size();) {
-    const size_t end = std::min(name.find('.', start), name.size());
-    if (!is_label(name.substr(start, end - start))) return false;
-    start = end + 1;
-  }
-  // What ends in a number is meant as an address, and was none.
-  const std::string_view last = name.substr(name.rfind('.') + 1);
-  return !std::all_of(last.begin(), last.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 // The one place that says what can be done with leftovers so far.
@@ -108,44 +65,28 @@ std::optional<Zygote> zygote_from_name(std::string_view name) {
   return from_name<Zygote>(kZygotes, name);
 }
 
-Status check_allow_entry(std::string_view entry) {
-  const auto refuse = [&](std::string_view why) {
-    return bad(
-        fmt::format("network.allow: '{}' {}; write NAME:PORT, *.NAME:PORT, 10.1.0.0/16:PORT or "
-                    "[fd00::/8]:PORT (without a port: any)",
-                    entry.substr(0, 2 * kHostNameMax), why));
-  };
-  std::string_view host = entry;
-  std::string_view port;
-  const bool brackets = entry.starts_with('[');
-  const size_t close = entry.find(']');
-  if (brackets && close == std::string_view::npos) return refuse("has no ']'");
-  const size_t colon = entry.find(':', brackets ? close : 0);
-  if (colon != std::string_view::npos) {
-    host = entry.substr(0, colon);
-    port = entry.substr(colon + 1);
-    if (!number_within(port, 1, 65'535)) return refuse("has no port of 1 to 65535 behind its ':'");
-  }
-  if (brackets) {
-    const bool whole = host.size() == close + 1;
-    return whole && is_range(AF_INET6, host.substr(1, close - 1))
-               ? ok()
-               : refuse("is not an IPv6 range in brackets");
-  }
-  if (is_range(AF_INET, host)) return ok();
-  if (host.find('/') != std::string_view::npos) return refuse("is not an IPv4 range");
-  if (host.starts_with("*.")) host.remove_prefix(2);
-  return is_host_name(host) ? ok() : refuse("is neither a host name nor an address");
+Status check_allow_entry(std::string_view text) {
+  AllowEntry entry;
+  const std::string wrong = parse_allow_entry(text, entry);
+  if (wrong.empty()) return ok();
+  return bad(
+      fmt::format("network.allow: '{}' {}; write NAME:PORT, *.NAME:PORT, 10.1.0.0/16:PORT or "
+                  "[fd00::/8]:PORT (without a port: any)",
+                  text.substr(0, 2 * kHostNameMax), wrong));
 }
 
-Status check_network_available(Network network) {
-  if (network != Network::host) return ok();
-  return bad("network 'host' is not available: 'none' and 'egress' are");
+NetworkProblems network_problems(std::string egress_problem, bool permitted) {
+  std::string host = egress_problem;
+  if (!permitted) host = "hearth.yaml does not permit it (network.allow_host: true would)";
+  return {std::move(egress_problem), std::move(host)};
 }
 
-Status check_egress(Network network, std::string_view problem) {
-  if (network != Network::egress || problem.empty()) return ok();
-  return bad(fmt::format("network 'egress' is not available in this engine: {}", problem));
+Status check_network(Network network, const NetworkProblems& problems) {
+  if (network == Network::none) return ok();
+  const std::string& problem = network == Network::host ? problems.host : problems.egress;
+  if (problem.empty()) return ok();
+  return bad(fmt::format("network '{}' is not available in this engine: {}", network_name(network),
+                         problem));
 }
 
 Status validate(const Isolation& isolation) {
@@ -170,7 +111,7 @@ Status validate(const Isolation& isolation) {
     return bad(fmt::format("network.allow is for the mode egress, not for '{}'",
                            network_name(isolation.network)));
   }
-  return check_network_available(isolation.network);
+  return ok();
 }
 
 Status check_sandbox(SandboxLeast least, SandboxLeast actual) {

@@ -16,7 +16,7 @@
 namespace hearth {
 
 // none: an own network with a loopback. egress: connections out to what `allow` names. host: the
-// machine's own network, unconfined.
+// machine's own network, but for the engine's listeners.
 enum class Network : uint8_t { none, egress, host };
 inline constexpr size_t kNetworkCount = 3;
 
@@ -73,16 +73,21 @@ inline constexpr std::string_view kSandboxLeastNames = "degraded, user or strict
 inline constexpr std::string_view kLeftoversNames = "freeze, kill or recycle";
 inline constexpr std::string_view kZygoteNames = "auto or off";
 
-// Is `entry` of the form NAME, *.NAME, IPv4, IPv4/BITS, [IPv6] or [IPv6/BITS], each with :PORT or
-// without? Errors: invalid_parameter, which says what is wrong with it.
-Status check_allow_entry(std::string_view entry);
+// Is `text` an entry of network.allow (base/allow_entry.h)? Errors: invalid_parameter, which says
+// what is wrong with it.
+Status check_allow_entry(std::string_view text);
 
-// The one place that says which network modes this engine has. Errors: invalid_parameter.
-Status check_network_available(Network network);
+// Why the modes of a network can't be had in this engine; empty: they can.
+struct NetworkProblems {
+  std::string egress;
+  std::string host;
+};
+// `permitted` is hearth.yaml's network.allow_host. Host needs what egress needs: the agent that
+// keeps its functions from the engine's own listeners.
+NetworkProblems network_problems(std::string egress_problem, bool permitted);
 
-// Can a function with `network` run where `problem` says why egress can't be had (empty: it can)?
-// Errors: invalid_parameter.
-Status check_egress(Network network, std::string_view problem);
+// Can a function with `network` run there? Errors: invalid_parameter.
+Status check_network(Network network, const NetworkProblems& problems);
 
 // Ranges and what holds between keys. Errors: invalid_parameter, which names the key.
 Status validate(const Isolation& isolation);

@@ -1,6 +1,7 @@
 // What a function may ask of its sandbox: names both ways, ranges, the forms of network.allow.
 #include "core/isolation.h"
 
+#include "tests/allow_entries.h"
 #include "tests/catch.h"
 
 using namespace hearth;
@@ -53,16 +54,10 @@ TEST_CASE("ranges of isolation are refused from both sides of their edges") {
 }
 
 TEST_CASE("an entry of network allow is a name or a range, with or without a port") {
-  for (const char* good :
-       {"api.example.com:443", "api.example.com", "*.example.org", "*.example.org:8443",
-        "10.1.0.0/16:5432", "10.1.0.0/16", "192.0.2.1:1", "[fd00::/8]:443", "[::1]", "a_b.c:65535"})
-    CHECK(check_allow_entry(good));
-  for (const char* bad :
-       {"",          ":443",        "a b",       "a.com:0",      "a.com:65536", "a.com:",
-        "a.com:44x", "*",           "*.",        "*.*.org",      "a.*.org",     "-a.com",
-        "a..com",    "10.1.0.0/33", "10.1.0/16", "1.2.3.4.5",    "300.1.1.1",   "[fd00::/129]:1",
-        "[fd00::",   "[fd00::]x",   "fd00::1",   "http://a.com", "a.com/path",  "10.1.0.0/016"})
-    CHECK_FALSE(check_allow_entry(bad));
+  for (const auto& [text, good] : hearth_test::kAllowEntries) {
+    INFO(text);
+    CHECK(static_cast<bool>(check_allow_entry(text)) == good);
+  }
   CHECK_FALSE(check_allow_entry(std::string(300, 'a')));
   const std::string nul("a.com\0b", 7);
   CHECK_FALSE(check_allow_entry(nul));
@@ -75,6 +70,22 @@ TEST_CASE("network allow is for egress only and has a limit") {
   i.network = Network::egress;
   i.egress_allow.assign(kAllowMax + 1, "a.com:443");
   CHECK_THAT(wrong(i), Contains("65 entries"));
+}
+
+TEST_CASE("a network that the engine can't give is refused with the reason") {
+  for (const Network mode : {Network::none, Network::egress, Network::host})
+    CHECK(check_network(mode, network_problems("", true)));
+  const NetworkProblems closed = network_problems("", false);
+  CHECK(check_network(Network::egress, closed));
+  const Status refused = check_network(Network::host, closed);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Code::invalid_parameter);
+  CHECK_THAT(refused.error().detail,
+             Contains("network 'host'") && Contains("network.allow_host: true"));
+  const NetworkProblems old = network_problems("too old a kernel", true);
+  CHECK(check_network(Network::none, old));
+  CHECK_THAT(check_network(Network::egress, old).error().detail, Contains("too old a kernel"));
+  CHECK_THAT(check_network(Network::host, old).error().detail, Contains("too old a kernel"));
 }
 
 TEST_CASE(

@@ -49,7 +49,7 @@ Status FunctionService::check(const FunctionSpec& spec) const {
                              "runtimes.{}.path",
                              name, name)};
   }
-  HEARTH_TRY(check_egress(spec.network, options_.egress_problem));
+  HEARTH_TRY(check_network(spec.network, options_.network));
   return check_sandbox(spec.least_sandbox, options_.sandbox);
 }
 

@@ -29,7 +29,7 @@ class FunctionService {
     Limits limits;
     RuntimeSet runtimes{};
     SandboxLeast sandbox = SandboxLeast::any;  // the mode in force; any = off
-    std::string egress_problem;                // why network: egress can't be had; empty = it can
+    NetworkProblems network;                   // which of its modes can't be had
     uint32_t revisions_kept = 10;              // a function's revisions, the current one included
     // Code to which no revision refers stays that long, since workers of the old revision may still
     // execute it: the longest call and the drain.

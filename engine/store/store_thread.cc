@@ -43,7 +43,7 @@ Result<std::vector<FunctionSpecPtr>> StoreThread::open(StateLock lock) {
   options.limits = limits;
   options.runtimes = options_.runtimes;
   options.sandbox = options_.sandbox;
-  options.egress_problem = options_.egress_problem;
+  options.network = options_.network;
   options.code_grace = limits.timeout_max + limits.drain_timeout;
   service_.emplace(*database_, *code_, *folder_, clock_, std::move(options));
   HEARTH_TRY(service_->collect());

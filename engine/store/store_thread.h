@@ -36,9 +36,9 @@ class StoreThread {
     // The mode in force; any = off. Below user, an unpacker of archives that can't confine itself
     // works all the same.
     SandboxLeast sandbox = SandboxLeast::strict;
-    std::string egress_problem;  // why network: egress can't be had; empty = it can
-    size_t jobs_max = 256;       // jobs that wait, for each of the two threads
-    uint32_t log_segments = 8;   // files a function's log is cut into
+    NetworkProblems network;    // which of its modes can't be had
+    size_t jobs_max = 256;      // jobs that wait, for each of the two threads
+    uint32_t log_segments = 8;  // files a function's log is cut into
   };
 
   // `mailbox` is the loop's, `clock` is read from several threads; both must outlive this.
@@ -48,9 +48,9 @@ class StoreThread {
   StoreThread& operator=(const StoreThread&) = delete;
 
   // The mode in force, known once the spawner runs. Before open().
-  void set_sandbox(SandboxLeast mode, std::string egress_problem) {
+  void set_sandbox(SandboxLeast mode, NetworkProblems network) {
     options_.sandbox = mode;
-    options_.egress_problem = std::move(egress_problem);
+    options_.network = std::move(network);
   }
   // On the caller's thread, before start(): opens the folder, migrates, checks the database,
   // removes what a kill left behind. Returns every function's current revision. No thread runs yet.

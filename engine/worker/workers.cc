@@ -92,6 +92,12 @@ Workers::Process* Workers::add(WorkerId worker, Runtime runtime, const FunctionS
 void Workers::start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) {
   add(worker, shape.runtime, spec);
   const bool native = shape.runtime == Runtime::native;
+  if (shape.network == Network::host) {
+    ++stats_.host_network_starts;
+    log_.info("worker", "a {} worker starts in the host's network, for {}",
+              runtime_name(shape.runtime),
+              spec != nullptr ? fmt::format("'{}'", spec->name) : "its pool");
+  }
   SandboxLimits limits;
   limits.memory_bytes = shape.memory_bytes;
   limits.tmp_bytes = shape.tmp_bytes;
@@ -124,7 +130,7 @@ void Workers::note_runtime_ready(Process& process) {
 
 // Before INIT, so that no code of the function runs without them.
 bool Workers::send_egress_rules(Process& process) {
-  if (process.spec->network != Network::egress) return true;
+  if (process.spec->network == Network::none) return true;
   Result<sandbox::egress::Config> config = egress_rules_.config_of(*process.spec, loop_.now());
   const Status sent = config ? process.egress.configure(*config) : Status(config.error());
   if (!sent) violation(process, sent.error().detail);

@@ -23,6 +23,7 @@ struct WorkersStats {  // only grow
   uint64_t calls_sent = 0;
   uint64_t log_lines = 0;
   uint64_t log_lines_dropped = 0;
+  uint64_t host_network_starts = 0;  // with Network::host
 };
 
 class Workers final : public WorkerLink, private Channel::Owner, private Launcher::Owner {

@@ -54,15 +54,16 @@ Failure set_own_limits() {
 
 class Agent {
  public:
-  Agent(int epoll, int proc)
-      : poller_(epoll),
+  Agent(const AgentPlan& plan, int epoll, int proc)
+      : host_network_(plan.host_network),
+        poller_(epoll),
         reporter_(kEngineFd),
-        broker_(kNotifyFd, proc, poller_, rules_, reporter_),
+        broker_(kNotifyFd, proc, plan.host_network, poller_, rules_, reporter_),
         stub_(kStubFd, poller_, rules_, reporter_) {}
 
   int serve() {
     if (!broker_.usable() || !poller_.add(kNotifyFd, Source::kNotify, 0, EPOLLIN) ||
-        !poller_.add(kStubFd, Source::kStub, 0, EPOLLIN) ||
+        (!host_network_ && !poller_.add(kStubFd, Source::kStub, 0, EPOLLIN)) ||
         !poller_.add(kEngineFd, Source::kEngine, 0, EPOLLIN))
       return 1;
     int timeout = -1;
@@ -117,6 +118,7 @@ class Agent {
     if (rules_.configure({message, static_cast<size_t>(n)}) != nullptr) end(2);
   }
 
+  const bool host_network_;
   Poller poller_;
   Rules rules_;
   Reporter reporter_;
@@ -154,11 +156,11 @@ Failure give_up(const AgentPlan& plan, int& proc) {
   return load_own_filter();
 }
 
-int serve(int proc) {
+int serve(const AgentPlan& plan, int proc) {
   const int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return 1;
   // Static: the table of questions alone has 500 KiB, untouched until it is used.
-  static Agent agent(epoll, proc);
+  static Agent agent(plan, epoll, proc);
   return agent.serve();
 }
 

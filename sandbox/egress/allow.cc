@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/allow_entry.h"
 #include "sandbox/egress/address.h"
 #include "sandbox/egress/rules.h"
 
@@ -16,60 +17,6 @@ std::string lower(std::string_view text) {
   std::transform(out.begin(), out.end(), out.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return out;
-}
-
-bool parse_number(std::string_view text, unsigned most, unsigned& number) {
-  if (text.empty() || text.size() > 5) return false;
-  number = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return false;
-    number = number * 10 + static_cast<unsigned>(c - '0');
-  }
-  return number <= most;
-}
-
-// Splits "HOST:PORT", "HOST", "[V6]:PORT" and "[V6]"; a bare V6 has no port. Port 0: none given.
-bool split(std::string_view text, std::string_view& host, unsigned& port) {
-  port = 0;
-  std::string_view rest;
-  if (text.starts_with('[')) {
-    const size_t end = text.find(']');
-    if (end == std::string_view::npos) return false;
-    host = text.substr(1, end - 1);
-    rest = text.substr(end + 1);
-    if (rest.empty()) return true;
-    if (rest[0] != ':') return false;
-    rest.remove_prefix(1);
-  } else {
-    const size_t colon = text.find(':');
-    host = text.substr(0, colon);
-    if (colon == std::string_view::npos) return true;
-    if (text.find(':', colon + 1) != std::string_view::npos) {
-      host = text;
-      return true;
-    }
-    rest = text.substr(colon + 1);
-  }
-  return parse_number(rest, 65'535, port) && port != 0;
-}
-
-std::string parse_range(std::string_view text, Rule& rule) {
-  const size_t slash = text.find('/');
-  const std::string_view address = text.substr(0, slash);
-  if (!parse_address(address.data(), address.size(), rule.address))
-    return "is neither a name nor an address";
-  const bool four = address.find(':') == std::string_view::npos;
-  unsigned bits = four ? 32 : 128;
-  if (slash != std::string_view::npos && !parse_number(text.substr(slash + 1), bits, bits))
-    return "has a prefix length out of range";
-  if (four) bits += 96;
-  rule.kind = Rule::Kind::kCidr;
-  rule.prefix = static_cast<uint8_t>(bits);
-  Address start = rule.address;
-  for (unsigned bit = bits; bit < 128; ++bit)
-    start.bytes[bit / 8] &= static_cast<uint8_t>(~(0x80u >> bit % 8));
-  if (!(start == rule.address)) return "has bits set behind its prefix";
-  return {};
 }
 
 std::string_view next_word(std::string_view& line) {
@@ -104,30 +51,20 @@ bool permits(const Config& config, const std::string& name) {
 
 }  // namespace
 
-std::string parse_allow(std::string_view entry, Rule& rule) {
+std::string parse_allow(std::string_view text, Rule& rule) {
   rule = {};
-  std::string_view host;
-  unsigned port = 0;
-  if (entry.find("://") != std::string_view::npos)
-    return "is a URL; write the host and the port only";
-  if (!split(entry, host, port)) return "has no port from 1 to 65535 behind its colon";
-  rule.port = static_cast<uint16_t>(port);
-  const bool digits =
-      !host.empty() && host.find_first_not_of("0123456789./") == std::string_view::npos;
-  if (host.find_first_of(":/") != std::string_view::npos || digits) return parse_range(host, rule);
-  rule.kind = Rule::Kind::kName;
-  if (host.starts_with("*.")) {
-    rule.kind = Rule::Kind::kSuffix;
-    host.remove_prefix(2);
+  AllowEntry entry;
+  if (std::string wrong = parse_allow_entry(text, entry); !wrong.empty()) return wrong;
+  static_assert(kNameMax == kHostNameMax);
+  rule.port = entry.port;
+  if (entry.kind == AllowEntry::Kind::range) {
+    rule.kind = Rule::Kind::kCidr;
+    rule.prefix = entry.bits;
+    memcpy(rule.address.bytes, entry.address.data(), sizeof rule.address.bytes);
+    return {};
   }
-  if (host.ends_with('.')) host.remove_suffix(1);
-  const std::string name = lower(host);
-  if (name.find('*') != std::string::npos) return "may have a * only as its whole first label";
-  if (!is_name(name.c_str()) || name.size() != host.size())
-    return "is not a host name (letters, digits, - and _ in labels of at most 63)";
-  if (rule.kind == Rule::Kind::kSuffix && name.find('.') == std::string::npos)
-    return "would allow a whole top-level domain";
-  name.copy(rule.name, kNameMax);
+  rule.kind = entry.kind == AllowEntry::Kind::suffix ? Rule::Kind::kSuffix : Rule::Kind::kName;
+  entry.host.copy(rule.name, kNameMax);
   return {};
 }
 
@@ -156,13 +93,14 @@ std::string add_rules(const std::vector<std::string>& allow, Config& config) {
 
 std::string add_resolver(std::string_view text, Config& config) {
   std::string_view host;
-  unsigned port = 0;
+  uint16_t port = 0;
   if (config.resolvers_count == kResolversMax)
     return "more than " + std::to_string(kResolversMax) + " resolvers";
   Resolver& resolver = config.resolvers[config.resolvers_count];
-  if (!split(text, host, port) || !parse_address(host.data(), host.size(), resolver.address))
+  if (!split_host_port(text, host, port) ||
+      !parse_address(host.data(), host.size(), resolver.address))
     return "\"" + std::string(text) + "\" is not an address with an optional port";
-  resolver.port = port == 0 ? 53 : static_cast<uint16_t>(port);
+  resolver.port = port == 0 ? 53 : port;
   ++config.resolvers_count;
   return {};
 }

@@ -9,9 +9,9 @@
 
 namespace hearth::sandbox::egress {
 
-// "api.example.com", "*.example.org:443", "10.1.0.0/16:5432", "192.0.2.7", "[2001:db8::/32]:443".
-// Empty = good; else what is wrong with it, in words that follow the entry's text.
-std::string parse_allow(std::string_view entry, Rule& rule);
+// What base/allow_entry.h reads, as a rule. Empty = good; else what is wrong with it, in words that
+// follow the entry's text.
+std::string parse_allow(std::string_view text, Rule& rule);
 
 // A Config with the usual limits and without rules.
 Config default_config();

@@ -2,8 +2,11 @@
 #include "sandbox/egress/allow.h"
 
 #include <memory>
+#include <span>
 #include <string>
 
+#include "sandbox/egress/rules.h"
+#include "tests/allow_entries.h"
 #include "tests/catch.h"
 
 namespace hearth::sandbox::egress {
@@ -28,7 +31,7 @@ TEST_CASE("entries are read") {
   REQUIRE(parse_allow("[fd00::/8]:443", rule).empty());
   CHECK(rule.prefix == 8);
   CHECK(rule.port == 443);
-  REQUIRE(parse_allow("2001:db8::1", rule).empty());
+  REQUIRE(parse_allow("[2001:db8::1]", rule).empty());
   CHECK(rule.prefix == 128);
   CHECK(rule.port == 0);
   REQUIRE(parse_allow("localhost:80", rule).empty());
@@ -59,6 +62,19 @@ TEST_CASE("what is no entry is refused with the reason") {
     CHECK(parse_allow(entry, rule).find(reason) != std::string::npos);
   }
   CHECK_FALSE(parse_allow(std::string(300, 'a'), rule).empty());
+}
+
+// engine/core/isolation_test.cc walks the same entries through what a deploy asks.
+TEST_CASE("what a deploy accepts, the agent accepts") {
+  auto config = std::make_unique<Config>(default_config());
+  config->rules_count = 1;
+  auto taken = std::make_unique<Config>();
+  for (const auto& [text, good] : hearth_test::kAllowEntries) {
+    INFO(text);
+    CHECK(parse_allow(text, config->rules[0]).empty() == good);
+    if (!good) continue;
+    CHECK(check_config(std::as_bytes(std::span(config.get(), 1)), *taken) == nullptr);
+  }
 }
 
 TEST_CASE("the error names the entry, and there are at most 64") {

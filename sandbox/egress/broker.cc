@@ -30,6 +30,12 @@ bool is_own_address(const Endpoint& endpoint) {
   return probe.valid() && bind(probe.get(), reinterpret_cast<sockaddr*>(&address), size) == 0;
 }
 
+// Also without any name: the kernel then chooses an abstract one.
+bool is_abstract(const sockaddr_storage& to, socklen_t size) {
+  const char* path = reinterpret_cast<const char*>(&to) + sizeof(sa_family_t);
+  return to.ss_family == AF_UNIX && (size <= sizeof(sa_family_t) || path[0] == '\0');
+}
+
 int error_of(int socket) {
   int error = 0;
   socklen_t size = sizeof error;
@@ -51,8 +57,14 @@ int state_of(const Target& target) {
 
 }  // namespace
 
-Broker::Broker(int notify, int proc, const Poller& poller, const Rules& rules, Reporter& reporter)
-    : notify_(notify), proc_(proc), poller_(poller), rules_(rules), reporter_(reporter) {
+Broker::Broker(int notify, int proc, bool host_network, const Poller& poller, const Rules& rules,
+               Reporter& reporter)
+    : notify_(notify),
+      proc_(proc),
+      host_network_(host_network),
+      poller_(poller),
+      rules_(rules),
+      reporter_(reporter) {
   seccomp_notif_sizes sizes{};
   if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0) return;
   if (sizes.seccomp_notif > kNotificationMax || sizes.seccomp_notif_resp > kNotificationMax) return;
@@ -111,6 +123,7 @@ void Broker::on_connect(const seccomp_notif& call, int64_t now_ms) {
     if (error == EACCES) reporter_.count(Outcome::kBroken);
     return answer(call.id, error);
   }
+  if (host_network_) return connect_on_host(call, target, to, size, now_ms);
   Endpoint endpoint{};
   const bool outside = is_tcp(target) && (target.host || target.tcp_state == TCP_CLOSE) &&
                        from_sockaddr(&to, size, endpoint) && to.ss_family == target.domain;
@@ -123,6 +136,23 @@ void Broker::on_connect(const seccomp_notif& call, int64_t now_ms) {
     }
   }
   if (target.host) return answer(call.id, is_tcp(target) ? EOPNOTSUPP : EISCONN);
+  connect_inside(call, target, to, size, now_ms);
+}
+
+void Broker::connect_on_host(const seccomp_notif& call, Target& target, const sockaddr_storage& to,
+                             socklen_t size, int64_t now_ms) {
+  Endpoint endpoint{};
+  // Landlock's scope for abstract names would be asked of the agent, which has none.
+  const bool abstract = target.domain == AF_UNIX && is_abstract(to, size);
+  if (abstract || !rules_.configured()) return answer(call.id, EACCES);
+  if (is_tcp(target) && to.ss_family != AF_UNSPEC) {
+    if (!from_sockaddr(&to, size, endpoint) || to.ss_family != target.domain)
+      return answer(call.id, EAFNOSUPPORT);
+    if (rules_.protects(endpoint.port) && is_own_address(endpoint)) {
+      reporter_.refused(Outcome::kDeniedEngine, endpoint.address, endpoint.port, now_ms);
+      return answer(call.id, EACCES);
+    }
+  }
   connect_inside(call, target, to, size, now_ms);
 }
 

@@ -1,6 +1,8 @@
 // Answers the worker's connect, bind and listen. Never lets a call go on: what is harmless the
 // broker does itself on the worker's socket, and what leaves the sandbox on a socket of its own,
 // which then takes the place of the worker's (engine/design/0007-network.md). Doesn't block.
+// Where the sandbox has the host's network, all is done on the worker's socket, but the engine's
+// listeners and abstract local sockets are refused.
 #pragma once
 #include <linux/seccomp.h>
 
@@ -15,7 +17,8 @@ class Broker {
  public:
   // `notify`: the listener of the worker's filter; `proc`: a folder of procfs. They stay the
   // caller's.
-  Broker(int notify, int proc, const Poller& poller, const Rules& rules, Reporter& reporter);
+  Broker(int notify, int proc, bool host_network, const Poller& poller, const Rules& rules,
+         Reporter& reporter);
 
   // False: this kernel can't tell network namespaces apart, or has other notification sizes.
   bool usable() const { return own_network_ != 0; }
@@ -40,6 +43,8 @@ class Broker {
   void answer(uint64_t id, int error) const;
   bool alive(uint64_t id) const;
   void on_connect(const seccomp_notif& call, int64_t now_ms);
+  void connect_on_host(const seccomp_notif& call, Target& target, const sockaddr_storage& to,
+                       socklen_t size, int64_t now_ms);
   void on_bind(const seccomp_notif& call);
   void on_listen(const seccomp_notif& call);
   int read_address(const seccomp_notif& call, sockaddr_storage& to, socklen_t& size) const;
@@ -56,6 +61,7 @@ class Broker {
   bool take_token(int64_t now_ms);
 
   int notify_, proc_;
+  bool host_network_;
   const Poller& poller_;
   const Rules& rules_;
   Reporter& reporter_;

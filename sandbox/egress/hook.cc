@@ -21,7 +21,8 @@ constexpr unsigned kWaitKillable = SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 constexpr unsigned kMfdExec = 0x10;
 
 // Only system calls: the caller's memory is shared copy-on-write, nothing else.
-[[noreturn]] void exec_agent(const AgentStart& start, const char* parent, const char* uid) {
+[[noreturn]] void exec_agent(const AgentStart& start, const char* parent, const char* uid,
+                             const char* network) {
   const int wanted[kAgentFds] = {start.listener, start.stub,           start.engine,
                                  start.mounts,   start.user_namespace, start.filter};
   int parked[kAgentFds];
@@ -41,7 +42,7 @@ constexpr unsigned kMfdExec = 0x10;
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  const char* argv[] = {"hearth-egress", parent, uid, nullptr};
+  const char* argv[] = {"hearth-egress", parent, uid, network, nullptr};
   const char* envp[] = {nullptr};
   syscall(SYS_execveat, image, "", argv, envp, 0x1000 /* AT_EMPTY_PATH */);
   _exit(127);
@@ -92,7 +93,7 @@ pid_t start_agent(const AgentStart& start) {
   snprintf(parent, sizeof parent, "%d", static_cast<int>(getpid()));
   snprintf(uid, sizeof uid, "%u", start.uid);
   const pid_t pid = fork();
-  if (pid == 0) exec_agent(start, parent, uid);
+  if (pid == 0) exec_agent(start, parent, uid, start.stub < 0 ? "host" : "egress");
   return pid;
 }
 

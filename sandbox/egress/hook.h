@@ -21,8 +21,9 @@ Failure load_filter_with_listener(const sock_fprog& filter, UniqueFd& listener);
 // A sealed memfd. `name` shows in /proc.
 Failure make_sealed(const char* name, std::span<const std::byte> bytes, UniqueFd& fd);
 
-// The descriptors stay the caller's; `user_namespace` -1: take `uid` instead. Returns the pid of
-// the agent, or -1 with errno. The agent ends with the caller.
+// The descriptors stay the caller's. `user_namespace` -1: take `uid` instead. `stub` -1: the
+// sandbox has the host's network (broker.h). Returns the pid of the agent, or -1 with errno. The
+// agent ends with the caller.
 struct AgentStart {
   int image, filter, listener, stub, engine, mounts, user_namespace;
   uint32_t uid;

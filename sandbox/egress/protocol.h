@@ -1,7 +1,7 @@
 // What the engine and the agent of one sandbox say to each other: a SEQPACKET socket, plain
 // structs, same machine and same build. The engine sends one Config; the agent sends Reports until
 // the sandbox is gone. Until its Config has come, the agent refuses every connection and every
-// name.
+// name. With Network::kHost only the engine's listeners count of it.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -138,14 +138,18 @@ bool Rules::is_named(const Endpoint& to, bool own, bool special, const Address& 
   return false;
 }
 
+bool Rules::protects(uint16_t port) const {
+  for (size_t i = 0; i < config_.protected_count; ++i)
+    if (config_.protected_ports[i] == port) return true;
+  return false;
+}
+
 Outcome Rules::decide(const Endpoint& to, bool own, int64_t now_ms) const {
   if (!configured_) return Outcome::kDeniedRule;
   Address range{};
   unsigned bits = 0;
   const bool special = special_range(to.address, &range, &bits) != nullptr;
-  if (own || is_loopback(to.address))
-    for (size_t i = 0; i < config_.protected_count; ++i)
-      if (config_.protected_ports[i] == to.port) return Outcome::kDeniedEngine;
+  if ((own || is_loopback(to.address)) && protects(to.port)) return Outcome::kDeniedEngine;
   // The host's loopback is all its own, but a range of it may be named.
   const bool own_outside = own && !special;
   const bool own_private = own && special && !is_loopback(to.address);

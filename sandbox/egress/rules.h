@@ -33,6 +33,9 @@ class Rules {
   // well as one of the host's own, has to be named by a CIDR entry (README.md).
   Outcome decide(const Endpoint& to, bool own, int64_t now_ms) const;
 
+  // Whether one of the engine's own listeners has that port.
+  bool protects(uint16_t port) const;
+
   size_t remembered() const { return answers_count_; }
 
  private:

@@ -124,15 +124,18 @@ void receive_fds(int socket, UniqueFd (&fds)[kSentFds]) {
 }
 
 // As launch.cc does, without what the broker can't see.
-[[noreturn]] void be_worker(int gate, const std::vector<sock_filter>& code,
+[[noreturn]] void be_worker(int gate, const std::vector<sock_filter>& code, bool host_network,
                             const std::function<int(Notes&)>& work, Notes& notes) {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) _exit(101);
+  if (unshare(CLONE_NEWNS | (host_network ? 0 : CLONE_NEWNET)) != 0) _exit(101);
   UniqueFd probe(socket(AF_INET, SOCK_DGRAM, 0)), stub, listener;
   ifreq request{};
   strcpy(request.ifr_name, "lo");
   request.ifr_flags = IFF_UP | IFF_RUNNING;
-  if (ioctl(probe.get(), SIOCSIFFLAGS, &request) != 0 || open_stub_socket(stub)) _exit(102);
+  if (host_network)
+    stub.reset(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  else if (ioctl(probe.get(), SIOCSIFFLAGS, &request) != 0 || open_stub_socket(stub))
+    _exit(102);
   UniqueFd mounts(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
   if (!g_real_root && enter_own_user_namespace()) _exit(103);
   if (drop_privileges(g_real_root ? kUid : 0)) _exit(104);
@@ -191,8 +194,9 @@ Config make_config(std::initializer_list<const char*> allow) {
   return config;
 }
 
-Rig::Rig(std::function<int(Notes&)> work) {
-  static const std::vector<sock_filter> worker_code = compiled({"native", "egress"});
+Rig::Rig(std::function<int(Notes&)> work, bool host_network) {
+  static const std::vector<sock_filter> egress_code = compiled({"native", "egress"});
+  static const std::vector<sock_filter> host_code = compiled({"native", "host"});
   static const std::vector<sock_filter> agent_code = compiled({"egress_agent"});
   static UniqueFd image, filter;
   if (!image.valid() &&
@@ -212,13 +216,14 @@ Rig::Rig(std::function<int(Notes&)> work) {
   worker_ = fork();
   if (worker_ == 0) {
     close(gate[0]);
-    be_worker(gate[1], worker_code, work, *notes);
+    be_worker(gate[1], host_network ? host_code : egress_code, host_network, work, *notes);
   }
   close(gate[1]);
   UniqueFd fds[kSentFds];
   receive_fds(gate_.get(), fds);
-  agent_ = start_agent({image.get(), filter.get(), fds[0].get(), fds[1].get(), agent_end.get(),
-                        fds[2].get(), !g_real_root ? fds[3].get() : -1, g_real_root ? kUid : 0});
+  agent_ = start_agent({image.get(), filter.get(), fds[0].get(), host_network ? -1 : fds[1].get(),
+                        agent_end.get(), fds[2].get(), !g_real_root ? fds[3].get() : -1,
+                        g_real_root ? kUid : 0});
 }
 
 Rig::~Rig() {

@@ -36,7 +36,8 @@ Config make_config(std::initializer_list<const char*> allow);
 class Rig {
  public:
   // Runs `work` as the worker. Its result is the exit status. Needs enter_test_network().
-  explicit Rig(std::function<int(Notes&)> work);
+  // `host_network`: it stays in the host's network, as with Network::kHost.
+  explicit Rig(std::function<int(Notes&)> work, bool host_network = false);
   ~Rig();
 
   // Sends the rules and lets the worker go.
