@@ -241,6 +241,8 @@ Status Engine::Parts::start_sandbox() {
                layer.reason);
   }
   log.info("sandbox", "egress: {}", egress_mechanism(ready));
+  if (ready.zygote.on == 0)
+    log.info("sandbox", "no generic zygote, workers start by an exec: {}", ready.zygote.reason);
   if (ready.mode == sandbox::Mode::kOff) log.warning("sandbox", "functions run UNCONFINED");
   return ok();
 }

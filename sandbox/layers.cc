@@ -42,6 +42,7 @@ Failure Filters::compile(const SpawnerConfig& config, char (&detail)[kDetailMax]
     for (size_t i = 0; i < config.runtimes_count; ++i)
       if (Failure f = compile_one(config.runtimes[i].name, "egress", egress_[i], detail)) return f;
     if (Failure f = compile_one("egress_agent", nullptr, agent_, detail)) return f;
+    if (Failure f = compile_one("zygote", nullptr, zygote_, detail)) return f;
   }
   return compile_one("init", nullptr, init_, detail);
 }

@@ -24,6 +24,7 @@ class Filters {
   // With Network::kEgress. Only in modes with namespaces.
   const sock_fprog* of_egress(uint32_t runtime) const { return &egress_[runtime].program; }
   const sock_fprog* of_agent() const { return &agent_.program; }
+  const sock_fprog* of_zygote() const { return &zygote_.program; }
   const sock_fprog* of_init() const { return &init_.program; }
 
  private:
@@ -37,7 +38,7 @@ class Filters {
 
   std::vector<Filter> runtimes_;  // empty in mode off
   std::vector<Filter> egress_;
-  Filter init_, agent_;
+  Filter init_, agent_, zygote_;
 };
 
 // What was found at the start and decides which layers are in force.
