@@ -244,6 +244,8 @@ Status Engine::Parts::start_sandbox() {
   log.info("sandbox", "egress: {}", egress_mechanism(ready));
   log.info("sandbox", "network host: {}",
            host_network_mechanism(ready, options.config.network.allow_host));
+  if (ready.zygote.on == 0)
+    log.info("sandbox", "no generic zygote, workers start by an exec: {}", ready.zygote.reason);
   if (ready.mode == sandbox::Mode::kOff) log.warning("sandbox", "functions run UNCONFINED");
   return ok();
 }

@@ -246,6 +246,13 @@ void EngineStatus::append_pool(MetricsText& out) {
   for (const Runtime runtime : {Runtime::python3, Runtime::nodejs})
     out.sample({{"runtime", runtime_name(runtime)}}, uint64_t{pool.parked(runtime)});
   out.counter("hearth_worker_starts_total", "Workers started.", stats.starts);
+  const worker::WorkersStats& workers = s_.workers.stats();
+  out.family(
+      "hearth_sandbox_starts_total", MetricsText::Type::counter,
+      "Sandboxes whose worker came to run, by its start: a copy of the generic zygote, or an "
+      "exec (pool.zygote_forks).");
+  out.sample({{"way", "fork"}}, workers.starts_by_fork);
+  out.sample({{"way", "exec"}}, workers.starts_by_exec);
   out.counter("hearth_worker_exits_total", "Workers that have ended.", stats.exits);
   out.counter("hearth_worker_kills_total", "Workers killed by the engine.", stats.kills);
   out.counter("hearth_worker_start_failures_total", "Starts and loads that failed.",

@@ -108,6 +108,7 @@ Result<sandbox::SpawnerConfig> spawner_config(const Config& config,
   out.tmp_max = std::max<uint64_t>(kTmpBytes, config.limits.function_memory_max);
   out.nofile = kFilesMax;
   out.nproc = config.limits.pids_max;
+  out.zygote_forks = config.limits.pool_zygote_forks;
   out.allow_host_network = config.network.allow_host ? 1 : 0;
   HEARTH_TRY(copy_text(out.code_dir, config.state_dir + "/code", "the state folder's path"));
   HEARTH_TRY(copy_text(out.shim_dir, shim_dir, "the state folder's path"));
@@ -123,6 +124,7 @@ Result<sandbox::SpawnerConfig> spawner_config(const Config& config,
   // In the order of the enum Runtime.
   HEARTH_TRY(add_runtime(out, "python3", path_of(Runtime::python3),
                          {"-I", "/var/runtime/python/bootstrap.py"}));
+  out.runtimes[0].zygote = 1;
   HEARTH_TRY(add_runtime(out, "nodejs", path_of(Runtime::nodejs),
                          {"--max-old-space-size={heap_mb}", "--max-semi-space-size={young_mb}",
                           "/var/runtime/node/bootstrap.cjs"}));

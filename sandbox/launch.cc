@@ -21,6 +21,16 @@
 #include "sandbox/tree.h"
 
 namespace hearth::sandbox {
+
+const char* const kWorkerEnvironment[] = {"PATH=/usr/local/bin:/usr/bin:/bin",
+                                          "LANG=C.UTF-8",
+                                          "TZ=:UTC",
+                                          "HOME=/tmp",
+                                          "TMPDIR=/tmp",
+                                          "PYTHONDONTWRITEBYTECODE=1",
+                                          "MALLOC_ARENA_MAX=2",
+                                          nullptr};
+
 namespace {
 
 constexpr uint64_t kNamespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
@@ -30,15 +40,6 @@ constexpr int kReportFd = 4;    // of a worker until its exec
 constexpr int kScratchFd = 64;  // descriptors are parked above this while 0..4 are put in place
 
 constexpr int kGoTimeoutMs = 10'000;
-
-const char* const kEnvironment[] = {"PATH=/usr/local/bin:/usr/bin:/bin",
-                                    "LANG=C.UTF-8",
-                                    "TZ=:UTC",
-                                    "HOME=/tmp",
-                                    "TMPDIR=/tmp",
-                                    "PYTHONDONTWRITEBYTECODE=1",
-                                    "MALLOC_ARENA_MAX=2",
-                                    nullptr};
 
 [[noreturn]] void fail(const Launch& l, const Failure& failure) {
   Report report{Report::Kind::kFailed, failure.error, {}};
@@ -148,6 +149,13 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
   snprintf(to, room, "%s%s", prefix, from);
 }
 
+void load_final_filter(const Launch& l) {
+  if (l.network != Network::kNone)
+    must(l, load_filter_and_send_listener(l));
+  else if (l.filter != nullptr)
+    must(l, load_filter(*l.filter));
+}
+
 [[noreturn]] void exec_worker(const Launch& l) {
   static char path[2 * kPathMax + kSha256Hex];
   static char texts[kArgsMax][kPathMax + sizeof(RuntimeEntry{}.args[0]) + 24];
@@ -163,15 +171,24 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
     expand_argument(l, runtime.args[i], texts[i], sizeof texts[i]);
     argv[i + 1] = texts[i];
   }
-  if (l.network != Network::kNone)
-    must(l, load_filter_and_send_listener(l));
-  else if (l.filter != nullptr)
-    must(l, load_filter(*l.filter));
-  execve(path, const_cast<char* const*>(argv), const_cast<char* const*>(kEnvironment));
+  load_final_filter(l);
+  execve(path, const_cast<char* const*>(argv), const_cast<char* const*>(kWorkerEnvironment));
   fail(l, Failure::at("exec the worker"));
 }
 
-[[noreturn]] void run_worker(Launch l, pid_t init) {
+bool forked_warm(const Launch& l) { return l.own_mounts >= 0; }
+
+// What an exec would have done to the process that goes on without one.
+Failure look_executed(const Launch& l) {
+  const char* const slash = strrchr(l.runtime->path, '/');
+  if (prctl(PR_SET_NAME, slash == nullptr ? l.runtime->path : slash + 1, 0, 0, 0) != 0)
+    return Failure::at("take the interpreter's name");
+  // As after an exec: its files in /proc are its own, and an agent can look at its calls.
+  return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0 ? Failure{} : Failure::at("become dumpable");
+}
+
+// Returns only in a worker that was forked warm.
+void run_worker(Launch l, pid_t init) {
   const Mode mode = l.config->mode;
   if (setsid() < 0) fail(l, Failure::at("setsid"));
   must(l, place_descriptors(l));  // before the limit on descriptors
@@ -196,6 +213,12 @@ void expand_argument(const Launch& l, const char* from, char* to, size_t room) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   const Report report{Report::Kind::kWorker, 0, {}};
   if (send(l.report, &report, sizeof report, MSG_NOSIGNAL) != sizeof report) _exit(kSetupFailed);
+  if (forked_warm(l)) {
+    must(l, look_executed(l));
+    load_final_filter(l);
+    close(l.report);
+    return;
+  }
   if (l.runtime != nullptr) exec_worker(l);
   if (l.filter != nullptr) must(l, load_filter(*l.filter));
   _exit(0);
@@ -278,13 +301,38 @@ Failure wait_for_go(const Launch& l) {
   return {};
 }
 
-[[noreturn]] void run_init(Launch l) {
+// A clone of the generic zygote: says that it is there, since nobody knows its pid yet.
+Failure report_init(const Launch& l) {
+  const Report report{Report::Kind::kInit, 0, {}};
+  return send(l.report, &report, sizeof report, MSG_NOSIGNAL) == sizeof report
+             ? Failure{}
+             : Failure::at("report as init");
+}
+
+// The clone left out the mount namespace: it is to be a copy of the spawner's, not the zygote's.
+Failure copy_own_mounts(const Launch& l) {
+  if (setns(l.own_mounts, CLONE_NEWNS) != 0)
+    return Failure::at("enter the spawner's mount namespace");
+  return unshare(CLONE_NEWNS) == 0 ? Failure{} : Failure::at("unshare the mount namespace of init");
+}
+
+// Handlers of the interpreter that it was cloned from are not init's.
+void forget_handlers() {
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  for (int number = 1; number < NSIG; ++number) sigaction(number, &standard, nullptr);
+}
+
+// Returns only in a worker that was forked warm.
+void run_init(Launch l) {
   const bool namespaces = has_namespaces(l.config->mode);
   const int death_signal = namespaces ? SIGKILL : SIGTERM;
   must(l, die_with_parent(death_signal));
   prctl(PR_SET_NAME, "hearth-init", 0, 0, 0);
   if (setsid() < 0) fail(l, Failure::at("setsid of init"));
+  if (forked_warm(l)) must(l, report_init(l));
   must(l, wait_for_go(l));
+  if (forked_warm(l)) must(l, copy_own_mounts(l));
   if (namespaces) {
     if (sethostname("hearth", 6) != 0) fail(l, Failure::at("set the host name"));
     if (l.network != Network::kHost) must(l, loopback_up());
@@ -304,7 +352,8 @@ Failure wait_for_go(const Launch& l) {
   const pid_t init = getpid();
   const pid_t worker = fork();
   if (worker < 0) fail(l, Failure::at("fork the worker"));
-  if (worker == 0) run_worker(l, init);
+  if (worker == 0) return run_worker(l, init);
+  forget_handlers();
   must(l, keep_init_descriptors(l, signals));
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) fail(l, Failure::at("make init non-dumpable"));
   if (l.config->mode != Mode::kOff) must(l, drop_privileges(l.uid));
@@ -318,10 +367,11 @@ Failure wait_for_go(const Launch& l) {
 
 pid_t launch(const Launch& l) {
   const uint64_t network = l.network == Network::kHost ? 0 : CLONE_NEWNET;
-  const uint64_t namespaces = has_namespaces(l.config->mode) ? kNamespaces | network : 0;
-  const pid_t pid = sys::clone3(namespaces, l.cgroup);
-  if (pid != 0) return pid;
-  run_init(l);
+  uint64_t flags = has_namespaces(l.config->mode) ? kNamespaces | network : 0;
+  if (forked_warm(l)) flags = (flags & ~uint64_t{CLONE_NEWNS}) | CLONE_PARENT;
+  const pid_t pid = sys::clone3(flags, l.cgroup);
+  if (pid == 0) run_init(l);
+  return pid;
 }
 
 }  // namespace hearth::sandbox

@@ -1,6 +1,7 @@
 // Starts one sandbox: its first process (init), and under it the worker. Init waits for the worker,
 // reaps what is left to it, hands the worker's status over and exits; it dies with the spawner.
-// Everything after the clone reports its failures by `report` and ends.
+// Everything after the clone reports its failures by `report` and ends. The spawner's own code, and
+// that of the generic zygote (generic_zygote.h): both make the same sandbox.
 #pragma once
 #include <linux/filter.h>
 
@@ -20,6 +21,7 @@ struct Report {
     kStub = 4,           // from init: the name server's socket
     kUserNamespace = 5,  // from the worker in user mode
     kListener = 6,       // from the worker, the last before its exec: of its filter
+    kInit = 7,           // from an init that the generic zygote has cloned, first of all
   };
   Kind kind;
   int32_t error;
@@ -27,6 +29,9 @@ struct Report {
 };
 
 inline bool has_namespaces(Mode mode) { return mode == Mode::kStrict || mode == Mode::kUser; }
+
+// What every worker finds as its environment, with a null pointer at the end.
+extern const char* const kWorkerEnvironment[];
 
 // Pointers are borrowed for the call. The descriptors stay the caller's.
 struct Launch {
@@ -51,6 +56,9 @@ struct Launch {
   // The worker is a zygote. Init reaps what it forks, tells of each process by a ProcessEnd on
   // `status`, and does not go with the worker.
   bool family = false;
+  // In the generic zygote: the spawner's mount namespace. Init becomes the child of the caller's
+  // parent and says kInit, and the worker executes nothing: it returns from launch().
+  int own_mounts = -1;
 };
 
 // The end of a process that init has reaped, with its pid in the sandbox's namespace.
@@ -60,7 +68,8 @@ struct ProcessEnd {
 };
 
 // Returns the pid of init, or -1 with errno. Init waits until one byte comes over the other end of
-// `report`: by then it has to be in its cgroups.
+// `report`: by then it has to be in its cgroups. With `own_mounts` it returns 0 in the worker,
+// which is confined for good and has descriptors 0 to 3 and no other.
 pid_t launch(const Launch& launch);
 
 }  // namespace hearth::sandbox

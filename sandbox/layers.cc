@@ -45,6 +45,7 @@ Failure Filters::compile(const SpawnerConfig& config, char (&detail)[kDetailMax]
       if (Failure f = compile_one(config.runtimes[i].name, "host", host_[i], detail)) return f;
     }
     if (Failure f = compile_one("egress_agent", nullptr, agent_, detail)) return f;
+    if (Failure f = compile_one("zygote", nullptr, zygote_, detail)) return f;
   }
   return compile_one("init", nullptr, init_, detail);
 }

@@ -25,6 +25,7 @@ class Filters {
   const sock_fprog* of_egress(uint32_t runtime) const { return &egress_[runtime].program; }
   const sock_fprog* of_host(uint32_t runtime) const { return &host_[runtime].program; }
   const sock_fprog* of_agent() const { return &agent_.program; }
+  const sock_fprog* of_zygote() const { return &zygote_.program; }
   const sock_fprog* of_init() const { return &init_.program; }
 
  private:
@@ -38,7 +39,7 @@ class Filters {
 
   std::vector<Filter> runtimes_;  // empty in mode off
   std::vector<Filter> egress_, host_;
-  Filter init_, agent_;
+  Filter init_, agent_, zygote_;
 };
 
 // What was found at the start and decides which layers are in force.

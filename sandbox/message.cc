@@ -44,6 +44,8 @@ Failure check_runtime(const RuntimeEntry& runtime) {
   if (!terminated(runtime.path)) return {"config: a runtime's path", EINVAL};
   if (runtime.path[0] != '\0' && runtime.path[0] != '/')
     return {"config: a runtime's path is not absolute", EINVAL};
+  if (runtime.zygote > 1 || (runtime.zygote == 1 && runtime.path[0] == '\0'))
+    return {"config: a runtime's zygote", EINVAL};
   if (runtime.args_count > kArgsMax) return {"config: too many arguments", EINVAL};
   for (size_t i = 0; i < runtime.args_count; ++i)
     if (!terminated(runtime.args[i])) return {"config: an argument is not terminated", EINVAL};
@@ -155,9 +157,12 @@ Failure check_config(std::span<const std::byte> message, SpawnerConfig& config) 
   if (!absolute_path(config.shim_dir)) return {"config: shim_dir", EINVAL};
   if (config.runtimes_count == 0 || config.runtimes_count > kRuntimesMax)
     return {"config: runtimes_count", EINVAL};
-  for (size_t i = 0; i < config.runtimes_count; ++i)
+  unsigned zygotes = 0;
+  for (size_t i = 0; i < config.runtimes_count; ++i) {
     if (Failure failure = check_runtime(config.runtimes[i])) return failure;
-  return {};
+    zygotes += config.runtimes[i].zygote;
+  }
+  return zygotes > 1 ? Failure{"config: more than one runtime with a zygote", EINVAL} : Failure{};
 }
 
 Check check_request(std::span<const std::byte> message, const SpawnerConfig& config,

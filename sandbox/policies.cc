@@ -2,7 +2,8 @@
 #include "sandbox/policy.h"
 
 #define HEARTH_POLICIES(X) \
-  X(base) X(degraded) X(egress) X(egress_agent) X(host) X(init) X(native) X(nodejs) X(python3)
+  X(base)                  \
+  X(degraded) X(egress) X(egress_agent) X(host) X(init) X(native) X(nodejs) X(python3) X(zygote)
 
 extern "C" {
 #define HEARTH_DECLARE(name) \

@@ -43,7 +43,7 @@ bool Spawner::is_init(pid_t pid) {
 
 int Spawner::timeout_ms() const {
   if (ending_ > 0) return kSweepMs;
-  return starting_ + untold_ > 0 ? kStartCheckMs : -1;
+  return starting_ + untold_ > 0 || zygotes_.has_deadline() ? kStartCheckMs : -1;
 }
 
 int Spawner::serve() {
@@ -59,6 +59,8 @@ int Spawner::serve() {
         on_child();
       } else if (tag == kTagControl) {
         on_control(events[i].events);
+      } else if (tag >= kTagZygote) {
+        zygotes_.on_event(static_cast<pid_t>(static_cast<uint32_t>(tag)));
       } else if (tag >= kTagMember) {
         on_family_event(tag);
       } else if (Slot& slot = slots_[tag]; slot.state == State::kStarting) {
@@ -66,7 +68,9 @@ int Spawner::serve() {
       }
     }
     if (ending_ > 0) sweep_strays();
+    zygotes_.check_deadline();
     if (starting_ + untold_ > 0) check_deadlines();
+    if (starting_ > 0) hand_warm_starts();
     flush();
   }
   end_all();
@@ -128,19 +132,24 @@ void Spawner::spawn(const Request& request) {
   slot = Slot{};
   slot.generation = request.generation;
   slot.uid_index = free_uid_index(request.slot);
-  if (Failure failure = open_and_launch(slot, request)) {
+  const bool warm = may_start_warm(request);
+  if (Failure failure = warm ? start_warm(slot, request) : open_and_launch(slot, request)) {
     slot = Slot{};
     return refuse(failure);
   }
+  ++starting_;
+  if (Failure failure = begin(slot, request)) fail_start(slot, failure.step, failure.error);
+  if (warm) hand_warm_starts();
+}
+
+Failure Spawner::begin(Slot& slot, const Request& request) {
   slot.state = State::kStarting;
   slot.deadline_ms = now_ms() + kStartTimeoutMs;
   slot.bound = request.has_code;
   if (request.has_code) real_code_path(request.code, slot.detail);
-  ++starting_;
   if (request.family)
-    if (Failure failure = found_family(slot)) fail_start(slot, failure.step, failure.error);
-  if (slot.report.valid() && watch(slot.report.get(), request.slot, EPOLLIN))
-    fail_start(slot, "watch the sandbox", errno);
+    if (Failure failure = found_family(slot)) return failure;
+  return watch(slot.report.get(), request.slot, EPOLLIN);
 }
 
 // The engine's ends into the slot, with its end of the report socket; the worker's into `there`, in
@@ -169,23 +178,32 @@ Failure Spawner::open_ends(Slot& slot, UniqueFd (&there)[kForkFds]) {
   return {};
 }
 
-Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
-  int ends[2];
-  UniqueFd there[kForkFds], status, clone_into;
+// All that a sandbox needs before its first process is there.
+Failure Spawner::open_sandbox(Slot& slot, const Request& request, UniqueFd (&ends)[kStartFds]) {
+  int pipe_ends[2];
+  UniqueFd there[kForkFds];
   if (Failure f = open_egress(slot, request.network)) return f;
   if (slot.uid_index == kNone) return {"no uid is free", EAGAIN};
   if (Failure f = open_ends(slot, there)) return f;
-  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return Failure::at("make the status pipe");
-  slot.status.reset(ends[0]);
-  status.reset(ends[1]);
+  for (int i = kFdFarChannel; i < kForkFds; ++i)
+    ends[kStartChannel + i - kFdFarChannel] = std::move(there[i]);
+  if (pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK) != 0) return Failure::at("make the status pipe");
+  slot.status.reset(pipe_ends[0]);
+  ends[kStartStatus].reset(pipe_ends[1]);
   slot.runtime = request.runtime;
   slot.tmp_bytes = request.tmp_bytes;
   // The init of a family is in a group of its own: its zygote may be killed and the slot be free.
   const uint32_t group = request.family ? family_group(free_family()) : request.slot;
   const CgroupLimits limits = group_limits(request, slot.runtime, slot.tmp_bytes);
-  if (Failure f = cgroups_.prepare(group, limits, clone_into)) return f;
+  if (Failure f = cgroups_.prepare(group, limits, ends[kStartGroup])) return f;
   slot.before = cgroups_.events(group);
   slot.limits = limits;
+  return {};
+}
+
+Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
+  UniqueFd ends[kStartFds];
+  if (Failure f = open_sandbox(slot, request, ends)) return f;
   const Launch plan{&config_,
                     &config_.runtimes[request.runtime],
                     filter_of(request),
@@ -197,19 +215,20 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
                     request.tmp_bytes,
                     request.has_code ? request.code : nullptr,
                     request.entry,
-                    there[kFdFarChannel].get(),
-                    there[kFdFarStdout].get(),
-                    there[kFdFarStderr].get(),
-                    there[kFdFarReport].get(),
-                    status.get(),
+                    ends[kStartChannel].get(),
+                    ends[kStartOut].get(),
+                    ends[kStartErr].get(),
+                    ends[kStartReport].get(),
+                    ends[kStartStatus].get(),
                     init_lifeline_read_.get(),
                     facts_.landlock_abi,
                     request.network,
-                    clone_into.get(),
+                    ends[kStartGroup].get(),
                     request.family};
   slot.init = launch(plan);
   slot.worker = 0;
   if (slot.init < 0) return Failure::at("clone with new namespaces");
+  const uint32_t group = request.family ? family_group(free_family()) : request.slot;
   return start_in_cgroup(group, slot.init, slot.report.get());
 }
 
@@ -280,10 +299,11 @@ bool Spawner::read_report(Slot& slot) {
       int fd;
       memcpy(&fd, CMSG_DATA(header), sizeof fd);
       take_descriptor(slot, static_cast<uint32_t>(report.kind), fd);
-    } else if (header->cmsg_type == SCM_CREDENTIALS && report.kind == Report::Kind::kWorker) {
+    } else if (header->cmsg_type == SCM_CREDENTIALS) {
       ucred credentials;
       memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
-      slot.worker = credentials.pid;
+      if (report.kind == Report::Kind::kWorker) slot.worker = credentials.pid;
+      if (report.kind == Report::Kind::kInit) slot.reported_init = credentials.pid;
     }
   }
   if (report.kind == Report::Kind::kWorker) slot.worker_reported = true;
@@ -297,6 +317,8 @@ bool Spawner::read_report(Slot& slot) {
 void Spawner::on_report(Slot& slot) {
   if (slot.forked) return on_fork_report(slot);
   while (read_report(slot)) continue;
+  if (awaits_init(slot) && slot.reported_init != 0)
+    if (Failure f = take_init(slot, slot.reported_init)) return fail_start(slot, f.step, f.error);
   char byte;
   const ssize_t n = recv(slot.report.get(), &byte, sizeof byte, MSG_DONTWAIT | MSG_PEEK);
   if (n != 0) return;
@@ -320,6 +342,9 @@ void Spawner::on_started(Slot& slot) {
   slot.report.reset();
   Outgoing& out = push(MessageType::kSpawned, &slot, index_of(slot));
   out.pid = slot.worker;
+  out.warm = slot.warm != kNone;
+  if (out.warm) zygotes_.worked();
+  end_warm_start(slot);
   copy_text(out.detail, slot.detail);
   for (int i = 0; i < kSpawnFds; ++i) out.fds[i] = std::move(slot.engine_ends[i]);
   if (slot.bound) slot.mounts.reset();
@@ -327,6 +352,10 @@ void Spawner::on_started(Slot& slot) {
 
 // Remembers why; the answer goes out when everything of the sandbox is reaped.
 void Spawner::fail_start(Slot& slot, const char* step, int error) {
+  if (awaits_init(slot)) {
+    zygotes_.fail();
+    return start_anew(slot);
+  }
   if (!slot.failure) slot.failure = {step, error};
   slot.report.reset();
   slot.deadline_ms = INT64_MAX;
@@ -341,7 +370,7 @@ void Spawner::on_child() {
     const pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid <= 0) return;
     if (on_family_exit(pid)) continue;
-    if (forget_agent(pid)) continue;
+    if (forget_agent(pid) || zygotes_.forget(pid)) continue;
     if (Slot* slot = find_init(pid)) on_init_exit(*slot, status);
   }
 }
@@ -353,15 +382,14 @@ void Spawner::on_init_exit(Slot& slot, int status) {
     if (slot.worker_reported && !slot.failure && !slot.killed) on_started(slot);
   }
   if (slot.state == State::kStarting) {
-    --starting_;
-    const Failure why = slot.killed    ? Failure{"killed before it was ready", ECANCELED}
-                        : slot.failure ? slot.failure
-                                       : Failure{"the sandbox ended while it was set up", EPROTO};
-    char text[kDetailMax];
-    snprintf(text, sizeof text, "%s: %s", why.step, strerror(why.error));
-    answer(MessageType::kSpawned, index_of(slot), slot.generation, why.error, text);
-    slot = Slot{};
-    return;
+    if (slot.warm != kNone && !slot.killed) {
+      zygotes_.fail();
+      return start_anew(slot);
+    }
+    return abandon_start(slot, slot.killed ? Failure{"killed before it was ready", ECANCELED}
+                               : slot.failure
+                                   ? slot.failure
+                                   : Failure{"the sandbox ended while it was set up", EPROTO});
   }
   // The worker's own status, unless init was killed before it could tell.
   if (read(slot.status.get(), &slot.wait_status, sizeof slot.wait_status) !=
@@ -415,8 +443,12 @@ void Spawner::check_deadlines() {
 }
 
 void Spawner::end_all() {
-  for (uint32_t i = 0; i < config_.slots_max; ++i)
-    if (slots_[i].state != State::kFree) kill_slot_processes(slots_[i]);
+  zygotes_.end();
+  for (uint32_t i = 0; i < config_.slots_max; ++i) {
+    if (slots_[i].state == State::kFree) continue;
+    slots_[i].report.reset();  // an init that the zygote has just made gets no byte
+    kill_slot_processes(slots_[i]);
+  }
   const auto known = [](void*, pid_t) { return false; };
   while (true) {
     const pid_t pid = waitpid(-1, nullptr, has_namespaces(config_.mode) ? 0 : WNOHANG);

@@ -13,6 +13,7 @@
 #include "sandbox/layers.h"
 #include "sandbox/message.h"
 #include "sandbox/spawner_protocol.h"
+#include "sandbox/zygote_keeper.h"
 
 namespace hearth::sandbox {
 
@@ -60,8 +61,10 @@ class Spawner {
     uint64_t tmp_bytes = 0;
     CgroupLimits limits{};  // of a family's worker
     CgroupEvents before;    // of the slot's group, when this life began
-    pid_t init = 0;
+    pid_t init = 0;         // 0 while starting: the generic zygote has not made it yet
+    pid_t reported_init = 0;
     pid_t worker = 0;
+    uint32_t warm = kNone;  // kStarting by the generic zygote: index into warm_
     uint32_t family = kNone;
     uint32_t uid_index = 0;
     pid_t inner_pid = 0;  // of a family's worker, as its init sees it
@@ -83,12 +86,20 @@ class Spawner {
     bool taken = false;  // the kill of one takes all
     UniqueFd status;
   };
+  // A start by the generic zygote, until its worker runs.
+  struct WarmStart {
+    bool taken = false;
+    bool handed = false;  // to the zygote; until then the ends are here
+    uint32_t slot = 0;
+    Request request{};
+    UniqueFd ends[kStartFds];
+  };
   // What waits for room in the control socket.
   struct Outgoing {
     MessageType type;
     uint32_t slot, generation;
     int32_t error, pid, wait_status;
-    bool killed, oom, oom_child, pids_hit, with_family;
+    bool killed, oom, oom_child, pids_hit, with_family, warm;
     char detail[kDetailMax];
     UniqueFd fds[kForkFds];
   };
@@ -105,9 +116,10 @@ class Spawner {
   void on_control(uint32_t events);
   void on_request(const Request& request);
   void spawn(const Request& request);
+  Failure begin(Slot& slot, const Request& request);
   Failure open_and_launch(Slot& slot, const Request& request);
+  Failure open_sandbox(Slot& slot, const Request& request, UniqueFd (&ends)[kStartFds]);
   static Failure open_ends(Slot& slot, UniqueFd (&there)[kForkFds]);
-  Failure open_and_launch(Slot& slot, const Request& request, UniqueFd& report);
   Failure start_in_cgroup(uint32_t slot, pid_t init, int report);
   CgroupLimits group_limits(const Request& request, uint32_t runtime, uint64_t tmp_bytes) const;
   uint64_t data_limit(const Request& request, uint32_t runtime, uint64_t tmp_bytes) const;
@@ -123,6 +135,7 @@ class Spawner {
   Failure start_agent(Slot& slot);
   void end_agent(Slot& slot);
   bool forget_agent(pid_t pid);
+  bool is_agent(pid_t pid) const;
   void take_descriptor(Slot& slot, uint32_t kind, int fd);
   void real_code_path(const char* code, char (&path)[kDetailMax]) const;
 
@@ -136,6 +149,17 @@ class Spawner {
   void sweep_strays();
   void check_deadlines();
   void end_all();
+
+  // spawner_zygote.cc
+  bool may_start_warm(const Request& request);
+  Failure start_warm(Slot& slot, const Request& request);
+  void hand_warm_starts();
+  bool hand_warm_start(const Slot& slot, WarmStart& start);
+  Failure take_init(Slot& slot, pid_t pid);
+  void start_anew(Slot& slot);
+  void end_warm_start(Slot& slot);
+  void abandon_start(Slot& slot, const Failure& why);
+  static bool awaits_init(const Slot& slot) { return slot.warm != kNone && slot.init == 0; }
 
   // spawner_family.cc
   uint32_t free_family() const;
@@ -177,6 +201,8 @@ class Spawner {
   egress::Tools egress_;
   LayerFacts facts_;
   Cgroups cgroups_;
+  ZygoteKeeper zygotes_;
+  std::unique_ptr<WarmStart[]> warm_;  // kStartingMax
   std::unique_ptr<Slot[]> slots_;
   std::unique_ptr<Outgoing[]> outgoing_;  // a ring
   size_t outgoing_first_ = 0, outgoing_count_ = 0, outgoing_max_ = 0;

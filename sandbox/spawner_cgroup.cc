@@ -76,6 +76,8 @@ void Spawner::freeze(Slot& slot, bool frozen) {
 
 void Spawner::request_kill(Slot& slot) {
   if (slot.family != kNone) return request_kill_in_family(slot);
+  if (slot.state == State::kStarting && awaits_init(slot))
+    return abandon_start(slot, {"killed before it was ready", ECANCELED});
   // Init writes the worker's status as soon as it ends, and may still be on its own way out.
   pollfd status{slot.status.get(), POLLIN, 0};
   if (!slot.killed) slot.ended_before_kill = poll(&status, 1, 0) > 0 && (status.revents & POLLIN);

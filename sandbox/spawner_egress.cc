@@ -85,4 +85,10 @@ bool Spawner::forget_agent(pid_t pid) {
   return false;
 }
 
+bool Spawner::is_agent(pid_t pid) const {
+  for (uint32_t i = 0; i < config_.slots_max; ++i)
+    if (slots_[i].state != State::kFree && slots_[i].agent == pid) return true;
+  return false;
+}
+
 }  // namespace hearth::sandbox

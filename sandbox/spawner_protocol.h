@@ -92,6 +92,9 @@ struct RuntimeEntry {
   // "{heap_mb}" by 3/4 and "{young_mb}" by 1/32 of it (4 to 16). In the modes degraded and off,
   // "/var/runtime/" at the start of one becomes shim_dir.
   uint8_t args_count;
+  // 1 = CPython with our shim: its workers may be copies of a generic zygote (generic_zygote.h). Of
+  // one runtime at most.
+  uint8_t zygote;
   char args[kArgsMax][128];
 };
 
@@ -110,6 +113,7 @@ struct SpawnerConfig {
   uint64_t tmp_max;     // ceiling of what one may ask for
   uint32_t nofile;      // RLIMIT_NOFILE of a worker
   uint32_t nproc;       // processes and threads of a sandbox, its init included
+  uint32_t zygote_forks;    // a generic zygote is replaced after so many workers; 0 = none
   char code_dir[kPathMax];  // the code store: code_dir/<sha256>/ is a function's folder, mounted
                             // read-only at /var/task
   char shim_dir[kPathMax];  // mounted read-only at /var/runtime
@@ -156,6 +160,7 @@ struct ReadyMessage {
   Mode mode;
   LayerState layers[static_cast<size_t>(Layer::kLayersCount)];
   LayerState egress;  // whether Network::kEgress works here, and kHost if it is permitted
+  LayerState zygote;  // whether the flagged runtime has a generic zygote here
 };
 
 struct SpawnRequest {
@@ -204,6 +209,7 @@ struct Answer {  // kSpawned and kAssigned
                             // code: where the worker sees it (INIT's "root"): "/var/task", or in
                             // the modes degraded and off the folder's real path
   int32_t pid;              // kSpawned: the worker's pid as the spawner sees it (for /proc figures)
+  uint8_t warm;             // kSpawned: 1 = a copy of the generic zygote, 0 = started by an exec
 };
 
 struct ExitedMessage {

@@ -120,6 +120,8 @@ bool Spawner::set_up(const SpawnerConfig& config, ReadyMessage& ready) {
   facts_.cgroups = &cgroups_;
   ready.egress.on = egress_.available();
   copy_text(ready.egress.reason, egress_.reason());
+  ready.zygote.on = zygotes_.available();
+  copy_text(ready.zygote.reason, zygotes_.reason());
   describe_layers(config_.mode, facts_, ready.layers);
   return true;
 }
@@ -172,6 +174,7 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
     return {"strict mode needs root with CAP_SETUID and CAP_SETGID: run as root, or use mode user",
             EPERM};
   open_cgroups();
+  zygotes_.choose(config_);
   if (has_namespaces(config_.mode)) {
     if (Failure f = build_template(config_)) return f;
     own_mounts_.reset(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
@@ -185,6 +188,9 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
   if (pipe2(ends, O_CLOEXEC) != 0) return Failure::at("the lifeline of the sandboxes");
   init_lifeline_read_.reset(ends[0]);
   init_lifeline_write_.reset(ends[1]);
+  if (Failure f = zygotes_.prepare(filters_, facts_.landlock_abi, own_mounts_.get(),
+                                   init_lifeline_read_.get()))
+    return f;
   sigset_t blocked;
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGCHLD);
@@ -196,6 +202,7 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
   }
   slots_ = std::make_unique<Slot[]>(config_.slots_max);
   families_ = std::make_unique<Family[]>(config_.slots_max);
+  warm_ = std::make_unique<WarmStart[]>(kStartingMax);
   // Requests are not read while anything waits here, so it holds one answer and one exit a slot at
   // most.
   outgoing_max_ = 2 * size_t{config_.slots_max} + 2;
@@ -206,7 +213,9 @@ Failure Spawner::prepare(char (&detail)[kDetailMax]) {
   if (!control_.valid()) return {};
   if (Failure f = watch(control_.get(), kTagControl, EPOLLIN | EPOLLRDHUP)) return f;
   if (Failure f = watch(lifeline_.get(), kTagLifeline, EPOLLIN)) return f;
-  return watch(signals_.get(), kTagSignals, EPOLLIN);
+  if (Failure f = watch(signals_.get(), kTagSignals, EPOLLIN)) return f;
+  zygotes_.open(epoll_.get());
+  return {};
 }
 
 // One whole sandbox, up to the exec that it leaves out: what can't be done shows here, not at the

@@ -18,7 +18,9 @@ inline int64_t now_ms() {
 inline constexpr uint64_t kTagControl = 1ull << 32;
 inline constexpr uint64_t kTagLifeline = 2ull << 32;
 inline constexpr uint64_t kTagSignals = 3ull << 32;
+// Above these, a number comes with the tag.
 inline constexpr uint64_t kTagMember = 4ull << 32;  // + slot: a worker's process of a family
 inline constexpr uint64_t kTagFamily = 5ull << 32;  // + family: what its init has reaped
+inline constexpr uint64_t kTagZygote = 6ull << 32;  // + pid: a generic zygote is ready, or its end
 
 }  // namespace hearth::sandbox

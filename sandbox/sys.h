@@ -24,7 +24,8 @@ struct [[nodiscard]] Failure {
 
 namespace sys {
 
-// `cgroup`: a group's folder to be born in, or -1.
+// `cgroup`: a group's folder to be born in, or -1. With CLONE_PARENT the exit signal is the
+// caller's own, which the kernel wants to see as none.
 inline pid_t clone3(uint64_t flags, int cgroup = -1) {
   clone_args args{};
   args.flags = flags;
@@ -32,7 +33,7 @@ inline pid_t clone3(uint64_t flags, int cgroup = -1) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<uint64_t>(cgroup);
   }
-  args.exit_signal = SIGCHLD;
+  args.exit_signal = (flags & CLONE_PARENT) != 0 ? 0 : SIGCHLD;
   return static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
 }
 

@@ -269,6 +269,7 @@ TestWorker Rig::spawn(uint32_t slot, uint32_t runtime, uint64_t memory, Network 
   worker.out = std::move(fds[kFdStdout]);
   worker.err = std::move(fds[kFdStderr]);
   worker.egress = std::move(fds[kFdEgress]);
+  worker.warm = answer.warm != 0;
   return worker;
 }
 

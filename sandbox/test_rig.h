@@ -32,6 +32,7 @@ struct TestWorker {
   int error = 0;
   std::string detail;
   UniqueFd channel, out, err, egress;
+  bool warm = false;  // a copy of the generic zygote
 
   // Reads one line from the channel; empty = the end, or nothing came within 10 s.
   std::string line();

@@ -38,7 +38,8 @@ struct Limits {
   uint64_t function_memory_max = gibibytes(10);  // limits.function_memory
   uint32_t pool_python = 2;                      // pool.python3: parked generic workers
   uint32_t pool_node = 2;                        // pool.nodejs
-  uint32_t pool_key_max = 16;       // pool.max_per_key: parked workers of one kind, on demand
+  uint32_t pool_key_max = 16;        // pool.max_per_key: parked workers of one kind, on demand
+  uint32_t pool_zygote_forks = 256;  // pool.zygote_forks: workers of one generic zygote; 0 = none
   uint32_t pool_memory_share = 12;  // pool.memory_share: percent of the budget that demand may park
   seconds idle_timeout{600};        // pool.idle_timeout: an idle worker lives that long
   milliseconds zygote_min_init{50};  // zygotes.min_init: an init that takes less makes no zygote

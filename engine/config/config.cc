@@ -81,6 +81,7 @@ void read_pool(YamlFields& top, Limits& out) {
   pool.whole("python3", out.pool_python, 0, kWorkersCeiling);
   pool.whole("nodejs", out.pool_node, 0, kWorkersCeiling);
   pool.whole("max_per_key", out.pool_key_max, 0, kWorkersCeiling);
+  pool.whole("zygote_forks", out.pool_zygote_forks, 0, 1'000'000);
   pool.whole("memory_share", out.pool_memory_share, 0, 100);
   pool.duration("idle_timeout", out.idle_timeout, seconds(1), hours(24));
   pool.finish();

@@ -200,6 +200,7 @@ void Launcher::handle(const char* data, size_t size, int* fds, int fd_count) {
   spawned.error = answer.error;
   spawned.detail = detail;
   spawned.pid = answer.pid;
+  spawned.warm = answer.warm != 0;
   if (answer.error == 0 && fd_count >= sandbox::kFdEgress) {
     spawned.channel.reset(std::exchange(fds[sandbox::kFdChannel], -1));
     spawned.out.reset(std::exchange(fds[sandbox::kFdStdout], -1));

@@ -22,6 +22,7 @@ struct Spawned {
   int error = 0;
   std::string detail;  // what failed; in kAssigned: the folder at which the worker sees the code
   int pid = 0;
+  bool warm = false;  // a copy of the generic zygote
   UniqueFd channel;
   UniqueFd out;
   UniqueFd err;

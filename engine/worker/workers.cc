@@ -243,6 +243,7 @@ void Workers::on_spawned(Spawned&& spawned) {
   process->times.sandbox_us = microseconds_since(process->asked, process->running);
   process->root = spawned.detail.empty() ? "/var/task" : spawned.detail;
   const bool forked = process->role == Process::Role::forked;
+  if (!forked) count_start(*process, spawned.warm);
   UniqueFd& channel = forked ? process->ends.channel : spawned.channel;
   if (Status opened = process->channel.open(std::move(channel)); !opened)
     violation(*process, opened.error().detail);
@@ -256,6 +257,19 @@ void Workers::on_spawned(Spawned&& spawned) {
   open_pipe(*process, process->out, std::move(forked ? process->ends.out : spawned.out));
   open_pipe(*process, process->err, std::move(forked ? process->ends.err : spawned.err));
   if (process->wanted) wake_forked(*process);
+}
+
+// Without its zygote a runtime does as well, only slower and larger: that is told when it changes.
+void Workers::count_start(const Process& process, bool warm) {
+  ++(warm ? stats_.starts_by_fork : stats_.starts_by_exec);
+  const bool could = process.runtime == Runtime::python3 && process.role == Process::Role::plain &&
+                     launcher_.ready().zygote.on != 0;
+  if (!could || warm == zygote_works_) return;
+  zygote_works_ = warm;
+  if (warm)
+    log_.info("worker", "python3 workers start from the generic zygote again");
+  else
+    log_.warning("worker", "a python3 worker had to be started without the generic zygote");
 }
 
 void Workers::on_assigned(WorkerId worker, int error, std::string_view detail) {

@@ -24,6 +24,9 @@ struct WorkersStats {  // only grow
   uint64_t log_lines = 0;
   uint64_t log_lines_dropped = 0;
   uint64_t host_network_starts = 0;  // with Network::host
+  // Workers that came to run; those forked from a function's zygote are neither.
+  uint64_t starts_by_fork = 0;  // as copies of the generic zygote
+  uint64_t starts_by_exec = 0;
 };
 
 class Workers final : public WorkerLink, private Channel::Owner, private Launcher::Owner {
@@ -151,6 +154,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void on_log(Process& process, const Frame& frame);
   void violation(Process& process, std::string_view what);
   void gone(Process& process, const WorkerExit& exit);
+  void count_start(const Process& process, bool warm);
   void send_init(Process& process);
   bool send_egress_rules(Process& process);
   void tell_refused(Process& process, const sandbox::egress::Report& report);
@@ -177,6 +181,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   std::vector<Buffer> delivered_;  // large replies, until their batch was delivered
   Launcher launcher_;
   WorkersStats stats_;
+  bool zygote_works_ = true;  // as of the last start that could have used it
   EgressRules egress_rules_;
   std::array<uint64_t, kEgressOutcomes> egress_stats_{};
 };

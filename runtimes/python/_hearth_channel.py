@@ -42,6 +42,15 @@ LEAVE_S = 1.0           # how long a worker that ends by itself waits for STOP, 
 LEAVE_PERIOD_S = 0.001
 
 
+def is_zygote(fd):
+    """A channel is a stream. A socket of packets is the spawner's: this process is its generic zygote (_hearth_generic.py)."""
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(fd))
+    try:
+        return sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_TYPE) == _socket.SOCK_SEQPACKET
+    finally:
+        sock.close()
+
+
 class Channel(object):
     """One connection to the engine. `pending` holds calls that nobody has started, as tuples
     (id, deadline_us, request_id, extension, event, flags); the event is str, or bytes if it is not UTF-8."""

@@ -208,8 +208,13 @@ class Worker(object):
     # ---- life
 
     def boot(self):
-        """Up to HELLO. What runs once is fast the next time: a dummy function goes through loading, calls, errors and logs."""
-        channel = self.channel
+        """Up to HELLO."""
+        self.take_over()
+        self.exercise()
+        self.park()
+
+    def take_over(self):
+        """Puts the worker's own things in the places of Python's."""
         sys.stdout, sys.stderr = self.stdout, self.stderr
         sys.__stdout__, sys.__stderr__ = self.stdout, self.stderr
         sys.meta_path.append(SnapshotModules)
@@ -227,6 +232,10 @@ class Worker(object):
                 return pid
 
             os.fork = fork
+
+    def exercise(self):
+        """What runs once is fast the next time: a dummy function goes through loading, calls, errors and logs."""
+        channel = self.channel
         sys.path.insert(0, SHIM_PATH)
         handler = calls.load_handler("_hearth_exercise.handler")
         try:
@@ -241,11 +250,17 @@ class Worker(object):
             channel.pending.append((EXERCISE_ID, deadline, bytes(16), None, event, 0))
         self.serve(handler, once=True)
         del channel.out[:]
-        channel.start_guard()
         linecache.clearcache()
+
+    def settle(self):
+        """What is there now stays: the collector has no more to do with it, and its pages stay shared with what is forked from here."""
         gc.collect()
         if hasattr(gc, "freeze"):
             gc.freeze()
+
+    def park(self):
+        self.channel.start_guard()
+        self.settle()
         self.say_hello({})
 
     def say_hello(self, more):
@@ -333,7 +348,10 @@ class Worker(object):
 def main():
     worker = Worker(wire.Channel(wire.CHANNEL_FD))
     try:
-        worker.boot()
+        if wire.is_zygote(wire.CHANNEL_FD):
+            shim_module("_hearth_generic").serve(worker)
+        else:
+            worker.boot()
         handler = worker.init(worker.wait_for_init())
         worker.serve(handler)
         worker.leave(0)
