@@ -91,6 +91,13 @@ TEST_CASE("a configuration is taken or refused as a whole") {
   CHECK(refused([](auto& c) { set_text(c.runtimes[0].name, "../x"); }));
   CHECK(refused([](auto& c) { set_text(c.runtimes[0].path, "bin/python3"); }));
   CHECK(refused([](auto& c) { c.runtimes[0].args_count = kArgsMax + 1; }));
+  CHECK_FALSE(refused([](auto& c) { c.runtimes[0].zygote = 1; }));
+  CHECK(refused([](auto& c) { c.runtimes[0].zygote = 2; }));
+  CHECK(refused([](auto& c) { c.runtimes[1].zygote = 1; }));  // no interpreter
+  CHECK(refused([](auto& c) {
+    c.runtimes[1] = c.runtimes[0];
+    c.runtimes[0].zygote = c.runtimes[1].zygote = 1;
+  }));
   CHECK(refused([](auto& c) {
     c.runtimes[0].args_count = 1;
     memset(c.runtimes[0].args[0], 'x', sizeof c.runtimes[0].args[0]);

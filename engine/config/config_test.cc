@@ -166,10 +166,13 @@ TEST_CASE("every key that limits h names is known") {
 
 TEST_CASE("what the pools may grow to and the host's network are keys of hearth yaml") {
   const auto config = parse_config(
-      "pool: {max_per_key: 5, memory_share: 30}\nnetwork: {allow_host: true}\n", "hearth.yaml");
+      "pool: {max_per_key: 5, memory_share: 30, zygote_forks: 0}\nnetwork: {allow_host: true}\n",
+      "hearth.yaml");
   REQUIRE(config);
   CHECK(config->limits.pool_key_max == 5);
   CHECK(config->limits.pool_memory_share == 30);
+  CHECK(config->limits.pool_zygote_forks == 0);
+  CHECK(Limits{}.pool_zygote_forks == 256);
   CHECK(config->network.allow_host);
   CHECK_FALSE(Config{}.network.allow_host);
   CHECK(Config{}.keep_alive.policy == KeepAlivePolicy::fixed);

@@ -35,7 +35,11 @@ def serve(worker):
 def wake(worker, packages):
     """In the worker: from its confinement to HELLO."""
     os.set_inheritable(wire.CHANNEL_FD, False)
+    main_thread = sys.modules["threading"].main_thread()
+    if hasattr(main_thread, "_set_native_id"):
+        main_thread._set_native_id()  # Python 3.11 forgets this at a fork
     add_links(packages)
+    del sys.modules[__name__]
     worker.exercise()
     worker.park()
 

@@ -2,6 +2,8 @@
 import ast
 import os
 import pathlib
+import socket
+import subprocess
 import sys
 import time
 import unittest
@@ -20,6 +22,17 @@ class Worker(ScriptConformance, unittest.TestCase):
     root = ROOT
     handler = "app.handler"
     runtime = "python3"
+
+    def test_a_socket_of_packets_is_the_spawners(self):
+        """Fd 3 says which of the two a process is to be; without the spawner's module there is no zygote, and no worker either."""
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with here, there:
+            ended = subprocess.run(["/bin/sh", "-c", 'exec "$@" 3<&%d' % there.fileno(), "sh", *self.command], pass_fds=[there.fileno()],
+                                   stderr=subprocess.PIPE, timeout=60)
+            there.close()
+            self.assertEqual(here.recv(100), b"")  # no HELLO
+        self.assertEqual(ended.returncode, 70)
+        self.assertIn(b"_hearth_fork", ended.stderr)
 
     def test_handlers_in_packages(self):
         for name in ("pkg/mod.handler", "pkg.mod.handler"):
