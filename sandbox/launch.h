@@ -51,6 +51,9 @@ struct Launch {
   // The worker is a zygote. Init reaps what it forks, tells of each process by a ProcessEnd on
   // `status`, and does not go with the worker.
   bool family = false;
+  // The worker closes `report` under its filter and reads its environment from `channel`; what goes
+  // wrong from there on stands on `err`.
+  bool own_environment = false;
 };
 
 // The end of a process that init has reaped, with its pid in the sandbox's namespace.

@@ -92,6 +92,9 @@ struct RuntimeEntry {
   // "{heap_mb}" by 3/4 and "{young_mb}" by 1/32 of it (4 to 16). In the modes degraded and off,
   // "/var/runtime/" at the start of one becomes shim_dir.
   uint8_t args_count;
+  // How many of them, from the first, a worker with an environment of its own is started without:
+  // those which keep the interpreter from heeding its environment.
+  uint8_t environment_skips;
   char args[kArgsMax][128];
 };
 
@@ -171,6 +174,9 @@ struct SpawnRequest {
   char entry[kEntryMax +
              1];   // for a runtime without path: the executable, relative to the code folder
   uint8_t family;  // 1 = a zygote: its init stays for the workers that will be forked from it
+  uint8_t own_environment;  // 1 = the worker's process, confined, reads an ENVIRONMENT frame from
+                            // the channel before its exec (environment.h): kSpawned comes before.
+                            // Needs code; no zygote.
 };
 
 struct ForkRequest {
