@@ -53,14 +53,16 @@ Status copy_text(char (&field)[N], std::string_view text, std::string_view what)
                fmt::format("{} is longer than {} bytes: {}", what, N - 1, text)};
 }
 
+// `environment_skips`: of the arguments, those in front that contradict an environment.
 Status add_runtime(sandbox::SpawnerConfig& config, std::string_view name, std::string_view path,
-                   std::initializer_list<std::string_view> args) {
+                   std::initializer_list<std::string_view> args, uint8_t environment_skips) {
   sandbox::RuntimeEntry& entry = config.runtimes[config.runtimes_count++];
   HEARTH_TRY(copy_text(entry.name, name, "the name of a runtime"));
   HEARTH_TRY(copy_text(entry.path, path, "the path of a runtime"));
   for (const std::string_view arg : args) {
     HEARTH_TRY(copy_text(entry.args[entry.args_count++], arg, "an argument of a runtime"));
   }
+  entry.environment_skips = environment_skips;
   return ok();
 }
 
@@ -123,12 +125,13 @@ Result<sandbox::SpawnerConfig> spawner_config(const Config& config,
   };
   // In the order of the enum Runtime.
   HEARTH_TRY(add_runtime(out, "python3", path_of(Runtime::python3),
-                         {"-I", "/var/runtime/python/bootstrap.py"}));
+                         {"-I", "/var/runtime/python/bootstrap.py"}, 1));
   out.runtimes[0].zygote = 1;
   HEARTH_TRY(add_runtime(out, "nodejs", path_of(Runtime::nodejs),
                          {"--max-old-space-size={heap_mb}", "--max-semi-space-size={young_mb}",
-                          "/var/runtime/node/bootstrap.cjs"}));
-  HEARTH_TRY(add_runtime(out, "native", "", {}));
+                          "/var/runtime/node/bootstrap.cjs"},
+                         1));
+  HEARTH_TRY(add_runtime(out, "native", "", {}, 0));
   return out;
 }
 

@@ -16,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "sandbox/confine.h"
 #include "sandbox/egress/hook.h"
+#include "sandbox/environment.h"
 #include "sandbox/landlock.h"
 #include "sandbox/root.h"
 #include "sandbox/tree.h"
@@ -35,7 +36,8 @@ namespace {
 
 constexpr uint64_t kNamespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
 constexpr int kSetupFailed =
-    125;                        // exit status of init and of a worker that never came to its exec
+    125;  // exit status of init and of a worker that never came to its exec
+constexpr int kChannelFd = 3;
 constexpr int kReportFd = 4;    // of a worker until its exec
 constexpr int kScratchFd = 64;  // descriptors are parked above this while 0..4 are put in place
 
@@ -46,6 +48,15 @@ constexpr int kGoTimeoutMs = 10'000;
   copy_text(report.step, failure.step);
   // MSG_NOSIGNAL: the spawner may be gone, then there is nobody to tell.
   [[maybe_unused]] const ssize_t sent = send(l.report, &report, sizeof report, MSG_NOSIGNAL);
+  _exit(kSetupFailed);
+}
+
+// When nobody listens to reports any more: the worker's stderr is all there is.
+[[noreturn]] void fail_late(const Failure& failure) {
+  char text[128];
+  const int length =
+      snprintf(text, sizeof text, "hearth: %s: %s\n", failure.step, strerror(failure.error));
+  [[maybe_unused]] const ssize_t n = write(STDERR_FILENO, text, static_cast<size_t>(length));
   _exit(kSetupFailed);
 }
 
@@ -167,12 +178,21 @@ void load_final_filter(const Launch& l) {
     snprintf(path, sizeof path, "%s/%s", kTaskDir, l.entry);
   else
     snprintf(path, sizeof path, "%s/%s/%s", l.config->code_dir, l.code, l.entry);
-  for (size_t i = 0; i < runtime.args_count; ++i) {
+  const size_t skipped = l.own_environment ? runtime.environment_skips : 0;
+  for (size_t i = skipped; i < runtime.args_count; ++i) {
     expand_argument(l, runtime.args[i], texts[i], sizeof texts[i]);
-    argv[i + 1] = texts[i];
+    argv[i + 1 - skipped] = texts[i];
   }
   load_final_filter(l);
-  execve(path, const_cast<char* const*>(argv), const_cast<char* const*>(kWorkerEnvironment));
+  const char* const* environment = kWorkerEnvironment;
+  if (l.own_environment) {
+    // Its end tells the spawner that the sandbox is made, and starts the agent if there is one.
+    close(l.report);
+    if (const Failure failure = read_environment(kChannelFd, kWorkerEnvironment, environment))
+      fail_late(failure);
+  }
+  execve(path, const_cast<char* const*>(argv), const_cast<char* const*>(environment));
+  if (l.own_environment) fail_late(Failure::at("exec the worker"));
   fail(l, Failure::at("exec the worker"));
 }
 

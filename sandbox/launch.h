@@ -56,6 +56,9 @@ struct Launch {
   // The worker is a zygote. Init reaps what it forks, tells of each process by a ProcessEnd on
   // `status`, and does not go with the worker.
   bool family = false;
+  // The worker closes `report` under its filter and reads its environment from `channel`; what goes
+  // wrong from there on stands on `err`.
+  bool own_environment = false;
   // In the generic zygote: the spawner's mount namespace. Init becomes the child of the caller's
   // parent and says kInit, and the worker executes nothing: it returns from launch().
   int own_mounts = -1;

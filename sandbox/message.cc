@@ -47,6 +47,8 @@ Failure check_runtime(const RuntimeEntry& runtime) {
   if (runtime.zygote > 1 || (runtime.zygote == 1 && runtime.path[0] == '\0'))
     return {"config: a runtime's zygote", EINVAL};
   if (runtime.args_count > kArgsMax) return {"config: too many arguments", EINVAL};
+  if (runtime.environment_skips > runtime.args_count)
+    return {"config: more arguments to leave out than there are", EINVAL};
   for (size_t i = 0; i < runtime.args_count; ++i)
     if (!terminated(runtime.args[i])) return {"config: an argument is not terminated", EINVAL};
   return {};
@@ -86,6 +88,10 @@ Failure check_spawn(const SpawnRequest& spawn, const SpawnerConfig& config, Requ
   if (Failure failure = take_network(spawn.network, config, request)) return failure;
   request.has_code = !all_zero(spawn.code, sizeof spawn.code);
   if (request.has_code && !take_hash(spawn.code, request.code)) return {"not a code hash", EINVAL};
+  if (spawn.own_environment > 1) return {"own_environment is neither 0 nor 1", EINVAL};
+  request.own_environment = spawn.own_environment != 0;
+  if (request.own_environment && (request.family || !request.has_code))
+    return {"an own environment is for a worker with code and for no zygote", EINVAL};
   if (!terminated(spawn.entry)) return {"the entry is not terminated", EINVAL};
   copy_text(request.entry, spawn.entry);
   const bool own_executable = config.runtimes[spawn.runtime].path[0] == '\0';

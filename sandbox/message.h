@@ -30,6 +30,7 @@ struct Request {
   char code[kSha256Hex + 1];
   char entry[kEntryMax + 1];
   bool family;                              // kSpawn
+  bool own_environment;                     // kSpawn
   uint32_t zygote_slot, zygote_generation;  // kFork
 };
 

@@ -82,6 +82,8 @@ TEST_CASE("a configuration is taken or refused as a whole") {
   CHECK(refused([](auto& c) { c.tmp_bytes = c.tmp_max + 1; }));
   CHECK(refused([](auto& c) { c.tmp_max = (1ull << 46) + 1; }));
   CHECK(refused([](auto& c) { c.allow_host_network = 2; }));
+  CHECK(refused(
+      [](auto& c) { c.runtimes[0].environment_skips = c.runtimes[0].args_count + uint8_t{1}; }));
   CHECK(refused([](auto& c) { c.nofile = 3; }));
   CHECK(refused([](auto& c) { c.nproc = 1; }));
   CHECK(refused([](auto& c) { set_text(c.code_dir, "code"); }));
@@ -176,6 +178,26 @@ TEST_CASE("a spawn names the size of its tmp its CPU quota and its network") {
   Failure why;
   REQUIRE(check_request(bytes_of(spawn), config, request, why) == Check::kGood);
   CHECK(request.network == Network::kHost);
+}
+
+TEST_CASE("an own environment is for a worker with code and for no zygote") {
+  SpawnRequest spawn = good_spawn(0);
+  Request request;
+  REQUIRE(check(spawn, request) == Check::kGood);
+  CHECK_FALSE(request.own_environment);
+  spawn.own_environment = 1;
+  std::string(kSha256Hex, '7').copy(spawn.code, kSha256Hex);
+  REQUIRE(check(spawn, request) == Check::kGood);
+  CHECK(request.own_environment);
+  SpawnRequest wrong = spawn;
+  wrong.own_environment = 2;
+  CHECK(check(wrong, request) == Check::kRefuse);
+  wrong = spawn;
+  wrong.family = 1;
+  CHECK(check(wrong, request) == Check::kRefuse);
+  wrong = spawn;
+  memset(wrong.code, 0, sizeof wrong.code);
+  CHECK(check(wrong, request) == Check::kRefuse);
 }
 
 TEST_CASE("an entry is a plain relative path") {

@@ -224,7 +224,8 @@ Failure Spawner::open_and_launch(Slot& slot, const Request& request) {
                     facts_.landlock_abi,
                     request.network,
                     ends[kStartGroup].get(),
-                    request.family};
+                    request.family,
+                    request.own_environment};
   slot.init = launch(plan);
   slot.worker = 0;
   if (slot.init < 0) return Failure::at("clone with new namespaces");

@@ -95,6 +95,9 @@ struct RuntimeEntry {
   // 1 = CPython with our shim: its workers may be copies of a generic zygote (generic_zygote.h). Of
   // one runtime at most.
   uint8_t zygote;
+  // How many of them, from the first, a worker with an environment of its own is started without:
+  // those which keep the interpreter from heeding its environment.
+  uint8_t environment_skips;
   char args[kArgsMax][128];
 };
 
@@ -176,6 +179,9 @@ struct SpawnRequest {
   char entry[kEntryMax +
              1];   // for a runtime without path: the executable, relative to the code folder
   uint8_t family;  // 1 = a zygote: its init stays for the workers that will be forked from it
+  uint8_t own_environment;  // 1 = the worker's process, confined, reads an ENVIRONMENT frame from
+                            // the channel before its exec (environment.h): kSpawned comes before.
+                            // Needs code; no zygote.
 };
 
 struct ForkRequest {

@@ -9,10 +9,11 @@
 
 namespace hearth::sandbox {
 
-// The zygote's network namespace is not the host's.
+// The zygote's network namespace is not the host's, and its environment is nobody's.
 bool Spawner::may_start_warm(const Request& request) {
   return request.runtime == zygotes_.runtime() && zygotes_.available() && !request.family &&
-         request.network != Network::kHost && zygotes_.state() != ZygoteKeeper::State::kNone;
+         request.network != Network::kHost && !request.own_environment &&
+         zygotes_.state() != ZygoteKeeper::State::kNone;
 }
 
 // There is room: each start has one, and no more than kStartingMax are on their way.

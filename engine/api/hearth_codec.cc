@@ -3,6 +3,7 @@
 #include "api/control_json.h"
 #include "api/control_time.h"
 #include "base/json_text.h"
+#include "core/pool_key.h"
 
 namespace hearth::api {
 namespace {
@@ -41,6 +42,7 @@ std::string hearth_function_json(const FunctionRecord& record) {
                  {"max_rss_bytes", spec.recycle.max_rss}}},
                {"zygote", zygote_name(spec.zygote)},
                {"tmp_bytes", spec.tmp_bytes},
+               {"fresh_start", fresh_start_reason(spec)},
                {"description", spec.description},
                {"code_sha256", spec.code_sha256},
                {"code_size", spec.code_size},

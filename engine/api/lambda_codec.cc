@@ -9,6 +9,7 @@
 #include "api/control_time.h"
 #include "api/function_ref.h"
 #include "api/isolation_codec.h"
+#include "core/pool_key.h"
 
 namespace hearth::api {
 namespace {
@@ -49,10 +50,12 @@ Status read_concurrency(const Json& hearth, ConfigurationPatch& patch) {
 Status read_hearth(const Json& root, ConfigurationPatch& patch) {
   const Json* hearth = HEARTH_TRY(object_field(root, "Hearth", "Hearth"));
   if (hearth == nullptr) return ok();
-  // Revision is part of what we answer; clients that send an answer back may keep it.
-  HEARTH_TRY(only_fields(*hearth, "Hearth",
-                         {"TimeoutMs", "Concurrency", "CpuMillis", "Network", "NetworkAllow",
-                          "Sandbox", "Leftovers", "Recycle", "Zygote", "TmpBytes", "Revision"}));
+  // Revision and FreshStart are part of what we answer; clients that send an answer back may keep
+  // them.
+  HEARTH_TRY(
+      only_fields(*hearth, "Hearth",
+                  {"TimeoutMs", "Concurrency", "CpuMillis", "Network", "NetworkAllow", "Sandbox",
+                   "Leftovers", "Recycle", "Zygote", "TmpBytes", "Revision", "FreshStart"}));
   const auto timeout =
       HEARTH_TRY(integer_field(*hearth, "TimeoutMs", "Hearth.TimeoutMs", 1, 1'000'000'000));
   if (timeout) patch.timeout = milliseconds(*timeout);
@@ -142,6 +145,8 @@ Json hearth_object(const FunctionSpec& spec) {
                 {"WorkersMax", spec.concurrency.workers_max},
                 {"Queue", spec.concurrency.queue}}},
               {"Revision", spec.revision}};
+  if (std::string reason = fresh_start_reason(spec); !reason.empty())
+    out["FreshStart"] = std::move(reason);
   add_isolation(out, spec);
   return out;
 }

@@ -203,7 +203,8 @@ json as_json(const Deployed& d) {
               {"action", d.action},
               {"revision", d.revision},
               {"url", d.url},
-              {"duration_ms", d.took.count()}};
+              {"duration_ms", d.took.count()},
+              {"fresh_start", d.fresh_start.empty() ? json(nullptr) : json(d.fresh_start)}};
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/start_environment.h"
+
 namespace hearth {
 namespace {
 
@@ -34,6 +36,8 @@ PoolKey PoolKey::standard(Runtime runtime) {
 
 std::string fresh_start_reason(const FunctionSpec& spec) {
   if (spec.runtime >= Runtime::native) return {};
+  if (const std::string_view name = start_variable(spec); !name.empty())
+    return fmt::format("its environment has {}, which counts only when a process starts", name);
   if (spec.tmp_bytes != Isolation{}.tmp_bytes)
     return fmt::format("its /tmp has a size of its own ({} MB)", spec.tmp_bytes >> 20);
   const bool known = std::find(kMemoryClasses.begin(), kMemoryClasses.end(), spec.memory_bytes) !=
@@ -46,7 +50,8 @@ std::string fresh_start_reason(const FunctionSpec& spec) {
 }
 
 std::optional<PoolKey> pool_key(const FunctionSpec& spec) {
-  if (spec.runtime >= Runtime::native || spec.tmp_bytes != Isolation{}.tmp_bytes)
+  if (spec.runtime >= Runtime::native || spec.tmp_bytes != Isolation{}.tmp_bytes ||
+      starts_with_environment(spec))
     return std::nullopt;
   PoolKey key{.runtime = spec.runtime, .network = spec.network};
   if (spec.runtime == Runtime::python3) return key;
@@ -58,6 +63,7 @@ std::optional<PoolKey> pool_key(const FunctionSpec& spec) {
 
 bool same_start(const FunctionSpec& started, const FunctionSpec& spec) {
   if (started.runtime != spec.runtime || spec.runtime >= Runtime::native) return false;
+  if (starts_with_environment(started) || starts_with_environment(spec)) return false;
   if (started.network != spec.network || started.tmp_bytes != spec.tmp_bytes) return false;
   return spec.runtime == Runtime::python3 || started.memory_bytes == spec.memory_bytes;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/scaling.h"
+#include "core/start_environment.h"
 
 namespace hearth {
 namespace {
@@ -357,10 +358,11 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
       state == Worker::State::ready || (state == Worker::State::leaving && worker.killed);
   const Runtime runtime = worker.runtime;
   const bool forked = static_cast<bool>(worker.forked_from);
-  // Before HELLO a generic worker holds nothing of the function: that it died is the platform's
-  // fault.
+  // Before HELLO a worker holds nothing of the function, but for its environment if it was started
+  // with that: that it died is the platform's fault.
+  const bool generic = function == nullptr || !starts_with_environment(*worker.spec);
   const bool platform = exit.start_failed || exit.lost ||
-                        (state == Worker::State::booting && runtime < Runtime::native);
+                        (state == Worker::State::booting && runtime < Runtime::native && generic);
   if (!worker.killed && code == Code::worker_lost)
     code = platform ? Code::worker_start_failed : Code::init_failed;
   if (state == Worker::State::booting && function == nullptr) {

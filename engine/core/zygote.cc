@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/start_environment.h"
+
 namespace hearth {
 namespace {
 
@@ -16,7 +18,7 @@ bool ZygotePlan::wants(const FunctionSpec& spec, nanoseconds init, MonotonicTime
                        const Limits& limits) const {
   return phase_ == Phase::none && spec.runtime == Runtime::python3 &&
          spec.zygote == Zygote::automatic && spec.network == Network::none &&
-         init >= limits.zygote_min_init && now >= retry_at_;
+         !starts_with_environment(spec) && init >= limits.zygote_min_init && now >= retry_at_;
 }
 
 void ZygotePlan::started(WorkerId worker) {

@@ -19,6 +19,7 @@ enum class FrameType : uint8_t {
   credit = 0x07,
   stop = 0x08,
   fork = 0x09,
+  environment = 0x0a,
   hello = 0x81,
   ready = 0x82,
   init_error = 0x83,

@@ -36,6 +36,23 @@ std::string function_arn(std::string_view name) {
   return fmt::format("arn:aws:lambda:us-east-1:000000000000:function:{}", name);
 }
 
+std::string start_environment(const FunctionSpec& spec, std::string_view root) {
+  std::map<std::string, std::string> variables = environment(spec, root);
+  if (spec.runtime == Runtime::nodejs) {
+    std::string& options = variables["NODE_OPTIONS"];
+    options = fmt::format("--max-old-space-size={}{}{}", (spec.memory_bytes >> 20) * 3 / 4,
+                          options.empty() ? "" : " ", options);
+  }
+  std::string out;
+  for (const auto& [key, value] : variables) {
+    out += key;
+    out += '=';
+    out += value;
+    out += '\0';
+  }
+  return out;
+}
+
 std::string init_json(const FunctionSpec& spec, std::string_view root, const Limits& limits,
                       bool zygote) {
   std::string out = R"({"protocol":1)";

@@ -15,6 +15,11 @@ namespace hearth::worker {
 std::string init_json(const FunctionSpec& spec, std::string_view root, const Limits& limits,
                       bool zygote = false);
 
+// The same environment as an ENVIRONMENT frame has it: "NAME=VALUE" and a zero byte each. What is
+// put in front of Node's options stands for the argument that is left out then
+// (spawner_protocol.h).
+std::string start_environment(const FunctionSpec& spec, std::string_view root);
+
 // "arn:aws:lambda:us-east-1:000000000000:function:NAME": what AWS clients expect to see; region and
 // account mean nothing here.
 std::string function_arn(std::string_view name);

@@ -75,7 +75,7 @@ void Launcher::flush() {
 
 void Launcher::spawn(WorkerId worker, uint32_t runtime, const SandboxLimits& limits,
                      sandbox::Network network, std::string_view code_sha256, std::string_view entry,
-                     bool family) {
+                     const SpawnKind& kind) {
   sandbox::SpawnRequest request{};
   request.slot = worker.slot;
   request.generation = worker.generation;
@@ -84,7 +84,8 @@ void Launcher::spawn(WorkerId worker, uint32_t runtime, const SandboxLimits& lim
   request.tmp_bytes = limits.tmp_bytes;
   request.cpu_millis = limits.cpu_millis;
   request.network = static_cast<uint8_t>(network);
-  request.family = family ? 1 : 0;
+  request.family = kind.family ? 1 : 0;
+  request.own_environment = kind.own_environment ? 1 : 0;
   HEARTH_ASSERT(code_sha256.size() <= sizeof request.code && entry.size() < sizeof request.entry);
   code_sha256.copy(request.code, sizeof request.code);
   entry.copy(request.entry, sizeof request.entry - 1);

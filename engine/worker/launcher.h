@@ -36,6 +36,11 @@ struct SandboxLimits {
   uint32_t cpu_millis = 0;
 };
 
+struct SpawnKind {
+  bool family = false;           // a zygote
+  bool own_environment = false;  // waits for an ENVIRONMENT frame before its exec
+};
+
 // What the spawner made for a worker that is to be forked from a zygote.
 struct ForkEnds {
   WorkerId worker;
@@ -69,7 +74,7 @@ class Launcher {
 
   void spawn(WorkerId worker, uint32_t runtime, const SandboxLimits& limits,
              sandbox::Network network, std::string_view code_sha256, std::string_view entry,
-             bool family = false);
+             const SpawnKind& kind = {});
   // on_fork_ends and then on_spawned follow, or on_spawned with an error.
   void fork(WorkerId worker, WorkerId zygote, const SandboxLimits& limits);
   void assign(WorkerId worker, const SandboxLimits& limits, std::string_view code_sha256);

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/start_environment.h"
 #include "worker/init_json.h"
 
 namespace hearth::worker {
@@ -37,6 +38,23 @@ uint64_t memory_figure(int pid, const char* name) {
 
 uint32_t microseconds_since(MonotonicTime then, MonotonicTime now) {
   return static_cast<uint32_t>(std::clamp<int64_t>(to_us(now - then), 0, UINT32_MAX));
+}
+
+// What an interpreter says of an environment that it can't be started with.
+template <class Process>
+WorkerExit with_last_words(const Process& process, const WorkerExit& exit) {
+  constexpr size_t kWordsMax = 1'000;
+  if (!process.own_environment || process.hello || process.runtime == Runtime::native) return exit;
+  std::string_view words = process.tail.view({});
+  while (words.ends_with('\n')) words.remove_suffix(1);
+  if (words.empty() || !exit.detail.empty() || exit.lost || !WIFEXITED(exit.wait_status))
+    return exit;
+  WorkerExit out = exit;
+  out.detail =
+      fmt::format("the runtime could not start with the function's environment: exit status {}: {}",
+                  WEXITSTATUS(exit.wait_status),
+                  words.substr(words.size() > kWordsMax ? words.size() - kWordsMax : 0));
+  return out;
 }
 
 }  // namespace
@@ -90,8 +108,10 @@ Workers::Process* Workers::add(WorkerId worker, Runtime runtime, const FunctionS
 }
 
 void Workers::start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) {
-  add(worker, shape.runtime, spec);
+  Process* process = add(worker, shape.runtime, spec);
   const bool native = shape.runtime == Runtime::native;
+  process->own_environment = spec != nullptr && starts_with_environment(*spec);
+  const bool own_code = native || process->own_environment;
   if (shape.network == Network::host) {
     ++stats_.host_network_starts;
     log_.info("worker", "a {} worker starts in the host's network, for {}",
@@ -102,11 +122,12 @@ void Workers::start(WorkerId worker, const WorkerShape& shape, const FunctionSpe
   limits.memory_bytes = shape.memory_bytes;
   limits.tmp_bytes = shape.tmp_bytes;
   // Until it has code a worker runs only ours: its quota comes with the code.
-  limits.cpu_millis = native ? spec->cpu_millis : 0;
+  limits.cpu_millis = own_code ? spec->cpu_millis : 0;
   launcher_.spawn(worker, static_cast<uint32_t>(shape.runtime), limits,
                   static_cast<sandbox::Network>(shape.network),
-                  native ? std::string_view(spec->code_sha256) : std::string_view(),
-                  native ? std::string_view(spec->handler) : std::string_view());
+                  own_code ? std::string_view(spec->code_sha256) : std::string_view(),
+                  native ? std::string_view(spec->handler) : std::string_view(),
+                  {.own_environment = process->own_environment});
 }
 
 void Workers::bind(WorkerId worker, const FunctionSpecPtr& spec) {
@@ -114,7 +135,7 @@ void Workers::bind(WorkerId worker, const FunctionSpecPtr& spec) {
   if (process == nullptr) return;
   process->spec = spec;
   if (process->role == Process::Role::forked) return bind_forked(*process);
-  if (process->runtime == Runtime::native) {
+  if (process->runtime == Runtime::native || process->own_environment) {
     send_init(*process);  // the code has been there since it was started
     return;
   }
@@ -143,8 +164,15 @@ void Workers::tell_refused(Process& process, const sandbox::egress::Report& repo
   log_line(process, nullptr, LineLevel::warning, "hearth: network: refused " + what, false);
 }
 
-void Workers::send_init(Process& process) {
+// Code of the function may run as soon as it has come.
+void Workers::send_environment(Process& process) {
   if (!send_egress_rules(process)) return;
+  process.channel.send_control(FrameType::environment, {}, 0,
+                               start_environment(*process.spec, process.root));
+}
+
+void Workers::send_init(Process& process) {
+  if (!process.own_environment && !send_egress_rules(process)) return;
   const std::string json =
       init_json(*process.spec, process.root, limits_, process.role == Process::Role::zygote);
   process.channel.send_control(FrameType::init, {}, 0, json);
@@ -254,6 +282,7 @@ void Workers::on_spawned(Spawned&& spawned) {
         !opened)
       violation(*process, opened.error().detail);
   }
+  if (process->own_environment) send_environment(*process);
   open_pipe(*process, process->out, std::move(forked ? process->ends.out : spawned.out));
   open_pipe(*process, process->err, std::move(forked ? process->ends.err : spawned.err));
   if (process->wanted) wake_forked(*process);
@@ -324,7 +353,7 @@ void Workers::gone(Process& process, const WorkerExit& exit) {
   // end.
   const std::unique_ptr<Process> held = std::move(processes_[id.slot]);
   Process* before = std::exchange(exiting_, held.get());
-  events_->on_worker_exit(id, exit);
+  events_->on_worker_exit(id, with_last_words(process, exit));
   exiting_ = before;
   held->channel.close();
   events_->deliver();

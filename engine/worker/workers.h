@@ -106,6 +106,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     bool wanted = false;            // forked: its function needs it
     ForkEnds ends;                  // forked: until the spawner says that it runs
     std::vector<WorkerId> forking;  // a zygote's FORKs without an answer
+    bool own_environment = false;   // started with its function's environment and code
     bool hello = false;
     bool parked = false;    // said HELLO before it had a function
     MonotonicTime asked;    // for the process, then for its code: the spawner is at work since
@@ -157,6 +158,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void count_start(const Process& process, bool warm);
   void send_init(Process& process);
   bool send_egress_rules(Process& process);
+  void send_environment(Process& process);
   void tell_refused(Process& process, const sandbox::egress::Report& report);
   void note_runtime_ready(Process& process);
   void on_grace_over(Process& process);

@@ -16,7 +16,7 @@ void Workers::start_zygote(WorkerId zygote, const FunctionSpecPtr& spec) {
   process->role = Process::Role::zygote;
   launcher_.spawn(zygote, static_cast<uint32_t>(spec->runtime),
                   {.memory_bytes = spec->memory_bytes, .tmp_bytes = spec->tmp_bytes},
-                  sandbox::Network::kNone, {}, {}, true);
+                  sandbox::Network::kNone, {}, {}, {.family = true});
 }
 
 void Workers::fork(WorkerId worker, WorkerId zygote, const FunctionSpecPtr& spec) {

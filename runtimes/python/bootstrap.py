@@ -14,6 +14,8 @@ import traceback
 
 SHIM_PATH = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
+# Only a worker with an environment of its own is started without -I, and has it there.
+sys.path[:] = [path for path in sys.path if path != SHIM_PATH]
 sys.path.insert(0, SHIM_PATH)
 
 import _hearth_calls as calls  # noqa: E402 (the path is set above)
@@ -286,7 +288,8 @@ class Worker(object):
         os.environ.update(init.get("environment", {}))
         time.tzset()
         root = init.get("root", "/var/task")
-        sys.path[:0] = [root] + [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != root]
+        first = [root] + [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != root]
+        sys.path[:] = first + [p for p in sys.path if p not in first]
         self.sink.configure(init.get("log_rate", logs.RATE), init.get("log_burst", logs.BURST))
         calls.Context.configure(init)
         gc.disable()

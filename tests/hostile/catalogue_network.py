@@ -1,4 +1,4 @@
-"""Cases 59 to 71: the network. Network mode `none` is a function's default; the `egress` cases name theirs."""
+"""Cases 59 to 71 and 114: the network. Network mode `none` is a function's default; the `egress` cases name theirs."""
 from case import Attempt as A
 from case import Case
 
@@ -29,5 +29,7 @@ CASES = [
     Case(69, "an address changed while it is checked", check="address_race", strict="0 leaks", degraded="refused at deploy", control="leaks", control_by="function", languages="C"),
     Case(70, "socket filters, TCP_ULP, TCP_REPAIR", (A("sockopt 1 26", "EPERM", control="EFAULT|EINVAL|ok"), A("sockopt 6 31", "ENOPROTOOPT", control="ENOENT|ENOTCONN|ok"),
                                                    A("sockopt 6 19", "ENOPROTOOPT", control="ok|EINVAL"), A("sockopt 1 50", "EPERM", control="EBADF|EINVAL|EFAULT"))),
+    Case(114, "the engine's API from the host's network", check="engine_from_host", strict="refused", degraded="refused at deploy", control="connected",
+         control_by="function", languages="Python"),
     Case(71, "a listener that another sandbox calls", check="reach_another", strict="refused", degraded="connected", control="connected", languages="Python"),
 ]

@@ -117,6 +117,37 @@ def rebinding_control(rig):
         return "connected"
 
 
+def from_host_network(rig, port):
+    """Every way to write an address of this machine, from a function that has the machine's network."""
+    name = rig.fresh("python", "network: host\ntimeout: 20s\n")
+    code = """
+import socket
+result = 'refused'
+for address in ('127.0.0.1', '127.1.2.3', '0.0.0.0', '::ffff:127.0.0.1', '::ffff:0.0.0.0', socket.gethostname(), 'localhost', '2130706433'):
+    for flags in (0, socket.SOCK_NONBLOCK):
+        try:
+            family = socket.AF_INET6 if ':' in address else socket.AF_INET
+            s = socket.socket(family, socket.SOCK_STREAM | flags)
+            s.connect((address, event['port']))
+            result = 'connected'
+        except BlockingIOError: result = 'connected'
+        except OSError: pass
+"""
+    try:
+        return rig.attack(name, code, port=port).json()
+    finally:
+        rig.delete(name)
+
+
+def engine_from_host(rig):
+    return from_host_network(rig, rig.daemon.port)
+
+
+def engine_from_host_control(rig):
+    """Any other listener of the machine is reached, by the very same code."""
+    return from_host_network(rig, rig.services.any_port)
+
+
 def connect_flood(rig):
     """2,000 connections at once to an address that nobody answers: the function meets a limit, the engine goes on."""
     name = rig.fresh("python", EGRESS.format('"203.0.113.0/24:81"'))

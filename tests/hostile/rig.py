@@ -209,7 +209,7 @@ class Rig:
     """One daemon in one mode with its functions; a context manager. `failures` says what was harmed."""
 
     CONFIG = {"limits": {"memory_budget": "8GB", "workers": 128, "init_timeout": "3s"}, "pool": {"python3": 2, "nodejs": 1},
-              "log": {"rate": "1MB", "burst": "1MB"}}
+              "log": {"rate": "1MB", "burst": "1MB"}, "network": {"allow_host": True}}
 
     def __init__(self, mode, config=None):
         self.mode = mode
