@@ -34,9 +34,9 @@ Error sqlite_error(sqlite3* handle, std::string_view what) {
   return Error{code, fmt::format("{}: {}", what, sqlite3_errmsg(handle))};
 }
 
-// The owner's alone, since its folder may let others pass. SQLite gives what it puts beside the file
-// the file's mode; what an earlier version left there has its own. Before SQLite has the file open:
-// closing a descriptor of it gives up this process's locks on it.
+// The owner's alone, since its folder may let others pass. SQLite gives what it puts beside the
+// file the file's mode; what an earlier version left there has its own. Before SQLite has the file
+// open: closing a descriptor of it gives up this process's locks on it.
 Status make_private(const std::string& path) {
   for (const char* suffix : {"", "-wal", "-shm"}) {
     const int create = *suffix == '\0' ? O_CREAT : 0;

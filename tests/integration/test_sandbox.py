@@ -276,6 +276,33 @@ class DegradedAsRoot(DaemonTest):
         self.assertRegex(daemon.log(), f"can't pass {daemon.work}; chmod o\\+x it")
 
 
+class DegradedAsUser(DaemonTest):
+    """Workers with the engine's uid: what Landlock lets them write to must not hold the state."""
+
+    shared = False
+    config = {"sandbox": {"allow_degraded": True}}
+
+    def test_a_state_folder_in_tmp_is_refused(self):
+        daemon = self.own_daemon(self.config, user=True, sandbox="degraded", start=False)
+        if not str(daemon.state.resolve()).startswith("/tmp/"):
+            self.skipTest("the tests' folders are not in /tmp")
+        daemon.spawn()
+        self.assertNotEqual(daemon.process.wait(60 * PATIENCE), 0)
+        self.assertIn("name one outside of /tmp", daemon.log())
+
+    def test_the_state_is_out_of_reach(self):
+        work = tempfile.mkdtemp(prefix="hearth-test-", dir="/var/tmp")
+        self.addCleanup(shutil.rmtree, work, ignore_errors=True)
+        daemon = self.own_daemon(self.config, user=True, sandbox="degraded", work=work)
+        layers = {layer["name"]: layer["on"] for layer in daemon.request("GET", "/hearth/v1/sandbox").json()["layers"]}
+        if not layers["landlock"]:
+            self.skipTest("this kernel has no Landlock")
+        daemon.python("reach", REACH)
+        files, folders = [str(daemon.state / "hearth.db")], [str(daemon.state), str(daemon.state / "logs")]
+        got = daemon.invoke("reach", {"files": files, "folders": folders}).json()
+        self.assertEqual({got[path] for path in files + folders}, {"PermissionError"}, got)
+
+
 class Doctor(unittest.TestCase):
     @unittest.skipUnless(HEARTH.exists(), f"{HEARTH} is not built")
     def test_doctor_and_daemon_agree(self):
