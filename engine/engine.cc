@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -26,6 +27,7 @@
 #include "spawner_config.h"
 #include "store/state_folder.h"
 #include "store/store_thread.h"
+#include "store/temporary_state.h"
 #include "worker/workers.h"
 
 namespace hearth {
@@ -94,9 +96,20 @@ Result<StateLock> take_state_folder(const std::string& path) {
     return Error{Code::state_unusable, fmt::format("'{}' is not an absolute path", path)};
   StateLock lock = HEARTH_TRY(StateLock::take(path));
   const std::string code = lock.path() + "/code";
-  if (::mkdir(code.c_str(), 0755) != 0 && errno != EEXIST)
+  if (::mkdir(code.c_str(), 0711) != 0 && errno != EEXIST)
     return Error{Code::state_unusable, fmt::format("{}: {}", code, std::strerror(errno))};
   return lock;
+}
+
+// A worker of degraded mode may write to all of /tmp. Root's has a uid of its own, which the state
+// folder's modes keep out; any other has the engine's.
+Status check_degraded_state(const std::string& path) {
+  if (::geteuid() == 0 || !TemporaryState::in_tmp(path)) return ok();
+  return Error{
+      Code::sandbox_unavailable,
+      fmt::format("in mode degraded functions may write to all of /tmp, and so to the state "
+                  "folder {}: name one outside of /tmp with --state",
+                  path)};
 }
 
 SandboxLeast as_least(sandbox::Mode mode) {
@@ -224,6 +237,11 @@ Status Engine::Parts::open() {
 
 Status Engine::Parts::start_sandbox() {
   const sandbox::Mode mode = HEARTH_TRY(decide_mode(options));
+  if (mode == sandbox::Mode::kDegraded) {
+    HEARTH_TRY(check_degraded_state(options.config.state_dir));
+    // Workers have uids of their own then, and see the host's files.
+    if (::geteuid() == 0) HEARTH_TRY(state_lock->let_others_pass());
+  }
   const std::string shims = HEARTH_TRY(write_shims(options.config.state_dir));
   const sandbox::SpawnerConfig config =
       HEARTH_TRY(spawner_config(options.config, runtimes, shims, mode));

@@ -13,8 +13,9 @@ namespace hearth_test {
 
 class TestFolder {
  public:
-  TestFolder() {
-    std::string text = (std::filesystem::temp_directory_path() / "hearth-test-XXXXXX").string();
+  TestFolder() : TestFolder(std::filesystem::temp_directory_path()) {}
+  explicit TestFolder(const std::filesystem::path& in) {
+    std::string text = (in / "hearth-test-XXXXXX").string();
     REQUIRE(::mkdtemp(text.data()) != nullptr);
     path_ = text;
   }

@@ -48,7 +48,9 @@ Status hearth_engine::open_here() {
   EngineOptions& options = plan_.engine;
   options.log_sink = plan_.log.fn != nullptr ? &log_sink_ : nullptr;
   if (options.config.state_dir.empty()) {
-    plan_.temporary.emplace(HEARTH_TRY(hearth::TemporaryState::make()));
+    using Place = hearth::TemporaryState::Place;
+    plan_.temporary.emplace(HEARTH_TRY(hearth::TemporaryState::make(
+        options.config.sandbox.allow_degraded ? Place::not_in_tmp : Place::anywhere)));
     options.config.state_dir = plan_.temporary->path();
   }
   const hearth::Limits limits = options.config.limits;

@@ -46,7 +46,10 @@ constexpr Meaning kMeanings[] = {
 constexpr const char* kAllowDegraded =
     "sandbox: {allow_degraded: true}   # weaker: no namespaces at all";
 
-std::string_view meaning_of(std::string_view layer) {
+std::string_view meaning_of(std::string_view layer, std::string_view mode) {
+  if (layer == "landlock" && mode == "degraded")
+    return "a function reads and writes all that its uid may: without root that is the daemon's, "
+           "with the state folder and every function's code";
   for (const Meaning& meaning : kMeanings)
     if (meaning.layer == layer) return meaning.without;
   return "";
@@ -180,7 +183,7 @@ void add_layers(const Trial& trial, const MachineSwitches& switches, std::vector
   for (const TrialLayer& layer : trial.layers) {
     const bool unneeded = layer.reason.starts_with("not needed");
     if (layer.on || unneeded) continue;
-    const std::string means = std::string(meaning_of(layer.name));
+    const std::string means = std::string(meaning_of(layer.name, trial.mode));
     const auto same = std::find(reasons.begin(), reasons.end(), layer.reason);
     if (same == reasons.end()) {
       Missing missing{.name = layer.name, .why = layer.reason, .means = means};

@@ -109,6 +109,17 @@ TEST_CASE("a probe that failed is told in its own words") {
   CHECK(what_is_missing(trial, {}, kPlain)[0].why == trial.mode_problem);
 }
 
+TEST_CASE("degraded mode without Landlock is told as what it is") {
+  for (const char* mode : {"degraded", "user"}) {
+    Trial trial = good_trial(mode);
+    trial.layers = {{"landlock", false, "not switched on"}};
+    const auto missing = what_is_missing(trial, {}, kPlain);
+    REQUIRE(missing.size() == 1);
+    CHECK((missing[0].means.find("state folder") != std::string::npos) ==
+          (std::string_view(mode) == "degraded"));
+  }
+}
+
 TEST_CASE("layers that are off for one reason are one entry with every consequence") {
   Trial trial = good_trial("degraded");
   lose(trial, "mode user");

@@ -10,7 +10,6 @@
 #include "dev/signals.h"
 #include "engine.h"
 #include "package/deploy.h"
-#include "store/temporary_state.h"
 
 namespace hearth::dev {
 namespace {
@@ -101,7 +100,7 @@ Result<LocalOutcome> call_locally(const LocalOptions& options) {
   source.folder = HEARTH_TRY(real_path(options.folder));
   source.env_file = options.env_file;
   Draft draft = HEARTH_TRY(make_draft(source));
-  const TemporaryState state = HEARTH_TRY(TemporaryState::make());
+  const TemporaryState state = HEARTH_TRY(make_state(options.sandbox));
   EngineOptions engine_options;
   engine_options.config = config_for(draft.package.spec, state.path(), options.sandbox);
   engine_options.http = false;

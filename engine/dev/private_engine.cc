@@ -16,6 +16,11 @@ Config private_config(const std::string& state_dir, SandboxMode sandbox) {
   return config;
 }
 
+Result<TemporaryState> make_state(SandboxMode sandbox) {
+  return TemporaryState::make(sandbox == SandboxMode::degraded ? TemporaryState::Place::not_in_tmp
+                                                               : TemporaryState::Place::anywhere);
+}
+
 Result<std::unique_ptr<Engine>> open_private_engine(EngineOptions options) {
   options.ask_versions = false;
   if (options.config.sandbox.mode != SandboxMode::automatic)

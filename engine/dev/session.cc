@@ -20,7 +20,6 @@
 #include "dev/tree.h"
 #include "dev/watcher.h"
 #include "loop/poll.h"
-#include "store/temporary_state.h"
 
 namespace hearth::dev {
 namespace {
@@ -286,7 +285,7 @@ Result<DevEnd> run_dev(const DevOptions& given) {
   const std::vector<std::string> folders = HEARTH_TRY(find_function_folders(root));
   Watcher watcher = HEARTH_TRY(Watcher::open(root));
   if (!options.env_file.empty()) HEARTH_TRY(watcher.add_file(options.env_file));
-  const TemporaryState state = HEARTH_TRY(TemporaryState::make());
+  const TemporaryState state = HEARTH_TRY(make_state(options.sandbox));
   Session session(options, root, std::move(watcher), state.path());
   HEARTH_TRY(session.open(folders));
   return session.run();

@@ -1,9 +1,14 @@
 #include "store/database.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include <cerrno>
+#include <cstring>
+
+#include "base/unique_fd.h"
 
 namespace hearth {
 namespace {
@@ -27,6 +32,22 @@ Error sqlite_error(sqlite3* handle, std::string_view what) {
   if (result == SQLITE_FULL || (os_failed && (cause == ENOSPC || cause == EDQUOT)))
     code = Code::disk_full;
   return Error{code, fmt::format("{}: {}", what, sqlite3_errmsg(handle))};
+}
+
+// The owner's alone, since its folder may let others pass. SQLite gives what it puts beside the
+// file the file's mode; what an earlier version left there has its own. Before SQLite has the file
+// open: closing a descriptor of it gives up this process's locks on it.
+Status make_private(const std::string& path) {
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    const int create = *suffix == '\0' ? O_CREAT : 0;
+    const UniqueFd fd(::open((path + suffix).c_str(),
+                             O_RDWR | create | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+    if (!fd.valid() && create == 0 && errno == ENOENT) continue;
+    if (!fd.valid() || ::fchmod(fd.get(), 0600) != 0)
+      return Error{errno == ENOSPC || errno == EDQUOT ? Code::disk_full : Code::state_unusable,
+                   fmt::format("{}{}: {}", path, suffix, std::strerror(errno))};
+  }
+  return ok();
 }
 
 }  // namespace
@@ -67,6 +88,7 @@ std::string_view Statement::text(int column) const {
 void Database::Close::operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
 
 Result<Database> Database::open(const std::string& path) {
+  HEARTH_TRY(make_private(path));
   sqlite3* handle = nullptr;
   const int flags =
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;

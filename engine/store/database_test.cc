@@ -2,6 +2,11 @@
 // left alone.
 #include "store/database.h"
 
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
 #include "store/state_folder.h"
 #include "store/test_rig.h"
 #include "tests/catch.h"
@@ -81,6 +86,35 @@ TEST_CASE("text with zero bytes and empty text come back as they were") {
   CHECK(rows.text(0).empty());
 }
 
+TEST_CASE("a state folder that others may pass shows them nothing") {
+  const TempFolder folder;
+  const std::string path = folder.path() + "/state";
+  const auto mode_of = [](const std::string& of) {
+    struct stat status {};
+    REQUIRE(::stat(of.c_str(), &status) == 0);
+    return status.st_mode & 0777;
+  };
+  std::filesystem::create_directories(path);
+  for (const char* name : {"/hearth.db", "/hearth.db-wal"}) {
+    std::ofstream(path + name).flush();
+    std::filesystem::permissions(path + name, std::filesystem::perms(0644));
+  }
+  auto lock = StateLock::take(path);
+  REQUIRE(lock);
+  CHECK(mode_of(path) == 0700);
+  REQUIRE(lock->let_others_pass());
+  CHECK(mode_of(path) == 0711);
+  CHECK(mode_of(path + "/code") == 0711);
+  const auto state = StateFolder::open(*std::move(lock));
+  REQUIRE(state);
+  CHECK(mode_of(path) == 0711);
+  const auto database = Database::open(state->database_path());
+  REQUIRE(database);
+  for (const char* name : {"/hearth.db", "/hearth.db-wal", "/hearth.db-shm", "/lock"})
+    CHECK(mode_of(path + name) == 0600);
+  for (const char* name : {"/archives", "/staging", "/logs"}) CHECK(mode_of(path + name) == 0700);
+}
+
 TEST_CASE("the state folder is private and one daemon's") {
   const TempFolder folder;
   const std::string path = folder.path() + "/deep/er/state";
@@ -98,6 +132,8 @@ TEST_CASE("the state folder is private and one daemon's") {
   CHECK(second.error().detail.find(std::to_string(::getpid())) != std::string::npos);
   REQUIRE(::stat(path.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0750);  // the second one has changed nothing
+  REQUIRE(::stat((path + "/code").c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0711);
   first = Error{Code::internal, {}};
   CHECK(StateFolder::open(path));
   std::filesystem::create_hard_link(path + "/lock", folder.path() + "/other");

@@ -15,6 +15,10 @@
 namespace hearth {
 namespace {
 
+// Not to be listed by others: the name of a function's code is what keeps it from them where
+// nothing else does.
+constexpr mode_t kCodeMode = 0711;
+
 Error unusable(const std::string& path, std::string_view why) {
   return Error{Code::state_unusable, fmt::format("state folder '{}': {}", path, why)};
 }
@@ -78,6 +82,12 @@ Result<StateLock> StateLock::take(const std::string& path) {
   return state;
 }
 
+Status StateLock::let_others_pass() {
+  if (::fchmod(folder_.get(), 0711) != 0) return unusable(path_, std::strerror(errno));
+  auto code = make_folder(folder_.get(), "code", kCodeMode);
+  return code ? ok() : Status(unusable(path_, code.error().detail));
+}
+
 Result<StateFolder> StateFolder::open(const std::string& path) {
   return open(HEARTH_TRY(StateLock::take(path)));
 }
@@ -92,7 +102,7 @@ Result<StateFolder> StateFolder::open(StateLock lock) {
     fd = std::move(*made);
     return ok();
   };
-  HEARTH_TRY(sub(state.code_, "code", 0755));
+  HEARTH_TRY(sub(state.code_, "code", kCodeMode));
   HEARTH_TRY(sub(state.archives_, "archives", 0700));
   HEARTH_TRY(sub(state.staging_, "staging", 0700));
   HEARTH_TRY(sub(state.logs_, "logs", 0700));

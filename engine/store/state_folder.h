@@ -1,7 +1,8 @@
-// The state folder: one daemon's, mode 0700, with a lock that lives as long as this object. Layout:
+// The state folder: one daemon's, mode 0700 (0711: let_others_pass), with a lock that lives as long as this object. Layout:
 //   lock            flock; holds the owner's pid as text
 //   hearth.db       SQLite (with -wal and -shm)
-//   code/SHA256/    unpacked code, read-only input of sandboxes
+//   code/SHA256/    unpacked code, read-only input of sandboxes; code/ itself can be passed, not
+//                   listed, by others
 //   archives/SHA256.zip  what was uploaded
 //   staging/        unfinished work and spooled uploads; emptied at start
 //   logs/NAME/      the functions' logs
@@ -23,6 +24,10 @@ class StateLock {
   // private (0700). Only root may take a folder that belongs to another user. Errors:
   // state_unusable, which names the folder and, when another daemon has it, that daemon's pid.
   static Result<StateLock> take(const std::string& path);
+
+  // Lets every user pass (0711), and see nothing: for workers that have uids of their own and no
+  // mounts, which must walk to their code. Until the next take(). Errors: state_unusable.
+  Status let_others_pass();
 
   // Absolute, without a slash at its end.
   const std::string& path() const { return path_; }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -26,9 +27,11 @@ constexpr time_t kUnlockedSeconds = 60;  // from mkdtemp to the engine's lock, a
 // Tells the folders that were made here from those that somebody else gave such a name.
 constexpr const char* kMark = "temporary";
 
-std::string temporary_root() {
-  const char* root = ::secure_getenv("TMPDIR");
-  return root != nullptr && root[0] == '/' ? root : "/tmp";
+std::string temporary_root(TemporaryState::Place place) {
+  const char* named = ::secure_getenv("TMPDIR");
+  const std::string root = named != nullptr && named[0] == '/' ? named : "/tmp";
+  const bool elsewhere = place == TemporaryState::Place::not_in_tmp && TemporaryState::in_tmp(root);
+  return elsewhere ? "/var/tmp" : root;
 }
 
 void remove_all(const std::string& path) {
@@ -74,8 +77,15 @@ Error unusable(const std::string& path, int error) {
 
 }  // namespace
 
-Result<TemporaryState> TemporaryState::make() {
-  const std::string root = temporary_root();
+bool TemporaryState::in_tmp(const std::string& folder) {
+  std::error_code error;
+  const std::filesystem::path tmp = std::filesystem::weakly_canonical("/tmp", error);
+  const std::filesystem::path path = std::filesystem::weakly_canonical(folder, error);
+  return std::mismatch(tmp.begin(), tmp.end(), path.begin(), path.end()).first == tmp.end();
+}
+
+Result<TemporaryState> TemporaryState::make(Place place) {
+  const std::string root = temporary_root(place);
   sweep(root);
   std::string path = fmt::format("{}/{}{}", root, kPrefix, std::string(kRandom, 'X'));
   if (::mkdtemp(path.data()) == nullptr) return unusable(path, errno);

@@ -1,4 +1,5 @@
 // A state folder for one run of a program: below $TMPDIR or /tmp, mode 0700, gone with this object.
+// Where functions may write to the host's /tmp (sandbox mode degraded): outside of it, in /var/tmp.
 // For who has no folder of its own: the developer's loop, and programs with libhearth. One thread.
 #pragma once
 #include <string>
@@ -13,7 +14,10 @@ class TemporaryState {
   // First removes what killed runs of this user left behind: folders made here whose state lock
   // nobody holds, at most kSweptMax of them, among the first kLookedAtMax entries of $TMPDIR.
   // Errors: state_unusable.
-  static Result<TemporaryState> make();
+  enum class Place { anywhere, not_in_tmp };
+  static Result<TemporaryState> make(Place place = Place::anywhere);
+  // Is that folder /tmp, or below it, links followed?
+  static bool in_tmp(const std::string& folder);
   TemporaryState(TemporaryState&& other) noexcept : path_(std::exchange(other.path_, {})) {}
   TemporaryState& operator=(TemporaryState&&) = delete;
   // The engine that used it must be gone.

@@ -45,6 +45,26 @@ TEST_CASE("a temporary state is private and goes with its owner") {
   CHECK_FALSE(std::filesystem::exists(path));
 }
 
+TEST_CASE("where functions write to /tmp a temporary state lies elsewhere") {
+  const Rig rig;
+  std::filesystem::create_symlink("/tmp", rig.folder.path() + "/link");
+  CHECK(TemporaryState::in_tmp("/tmp"));
+  CHECK(TemporaryState::in_tmp("/tmp/not/there"));
+  CHECK(TemporaryState::in_tmp(rig.folder.path() + "/link/x"));
+  CHECK_FALSE(TemporaryState::in_tmp("/tmpx"));
+  CHECK_FALSE(TemporaryState::in_tmp("/var/tmp/x"));
+  CHECK_FALSE(TemporaryState::in_tmp("/"));
+  ::setenv("TMPDIR", "/tmp", 1);
+  const auto state = TemporaryState::make(TemporaryState::Place::not_in_tmp);
+  REQUIRE(state);
+  CHECK(state->path().starts_with("/var/tmp/hearth-state-"));
+  const hearth_test::TestFolder outside("/var/tmp");
+  ::setenv("TMPDIR", outside.path().c_str(), 1);
+  const auto chosen = TemporaryState::make(TemporaryState::Place::not_in_tmp);
+  REQUIRE(chosen);
+  CHECK(chosen->path().starts_with(outside.path()));
+}
+
 TEST_CASE("a temporary state that nobody holds is swept and one in use is not") {
   const Rig rig;
   for (const char* name : {"hearth-state-killed", "hearth-state-in_use"}) {

@@ -553,6 +553,12 @@ class Local(Work):
         self.assertFalse(work)
         self.assertLess(pid, 10, "a process namespace of its own")
 
+    def test_a_degraded_function_finds_no_state_in_tmp(self):
+        self.write("hello/app.py", "def handler(event, context):\n    return __file__\n")
+        code = json.loads(self.local("hello", "--sandbox", "degraded").stdout)
+        self.assertTrue(code.startswith("/var/tmp/hearth-state-"), code)  # the TMPDIR of this test lies in /tmp
+        self.assertFalse(os.path.exists(code))
+
     def test_a_signal_ends_it_and_leaves_nothing(self):
         self.write("hangs/app.py", "def handler(event, context):\n    print('runs', flush=True)\n    while True: pass\n")
         self.write("hangs/function.yaml", "timeout: 60s\n")

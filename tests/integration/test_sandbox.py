@@ -4,7 +4,9 @@ The hostile catalogue proper stands in sandbox/; here are the facts that a user 
 """
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import unittest
 
 from harness import HEARTH, IS_ROOT, PATIENCE, Daemon, DaemonTest, descendants, wait_until
@@ -223,6 +225,82 @@ class InsideUserMode(Inside):
 
     mode = "user"
     user = True
+
+
+REACH = r"""
+import os
+def handler(event, context):
+    def attempt(action):
+        try:
+            return repr(action())
+        except OSError as error:
+            return type(error).__name__
+    return {"uid": os.getuid(), **{path: attempt(lambda: open(path).read(1)) for path in event["files"]},
+            **{path: attempt(lambda: os.listdir(path)) for path in event["folders"]}}
+"""
+
+
+@unittest.skipUnless(IS_ROOT, "workers get uids of their own from root alone")
+class DegradedAsRoot(DaemonTest):
+    """Workers with uids of their own and without mounts: they walk to their code through a state folder that shows them nothing."""
+
+    shared = False
+    config = {"sandbox": {"allow_degraded": True}}
+
+    def degraded_daemon(self, **kwargs):
+        work = tempfile.mkdtemp(prefix="hearth-test-", dir="/var/tmp")  # not in /tmp, which functions may write to
+        self.addCleanup(shutil.rmtree, work, ignore_errors=True)
+        return self.own_daemon(self.config, sandbox="degraded", work=work, **kwargs)
+
+    def test_functions_run_and_see_nothing_of_the_state(self):
+        daemon = self.degraded_daemon(start=False)
+        daemon.state.mkdir(mode=0o700)  # as every other mode leaves it
+        daemon.start()
+        daemon.python("reach", REACH)
+        state = str(daemon.state)
+        files, folders = [state + "/hearth.db", state + "/lock"], [state, state + "/code", state + "/archives", state + "/logs"]
+        got = daemon.invoke("reach", {"files": files, "folders": folders}).json()
+        self.assertNotIn(got.pop("uid"), (0, os.stat(state).st_uid))
+        self.assertEqual(set(got.values()), {"PermissionError"}, got)
+        modes = {name: oct(os.stat(f"{state}/{name}").st_mode & 0o777) for name in (".", "code", "hearth.db", "archives", "staging", "logs")}
+        self.assertEqual(modes, {".": "0o711", "code": "0o711", "hearth.db": "0o600", "archives": "0o700", "staging": "0o700", "logs": "0o700"})
+        self.assertEqual(daemon.stop(), 0)
+        daemon.start()  # again, over what the first one left
+        self.assertEqual(daemon.invoke("reach", {"files": [], "folders": []}).status, 200)
+
+    def test_a_folder_above_that_lets_nobody_pass_is_named(self):
+        daemon = self.degraded_daemon(start=False)
+        daemon.work.chmod(0o700)
+        daemon.spawn()
+        self.assertNotEqual(daemon.process.wait(60 * PATIENCE), 0)
+        self.assertRegex(daemon.log(), f"can't pass {daemon.work}; chmod o\\+x it")
+
+
+class DegradedAsUser(DaemonTest):
+    """Workers with the engine's uid: what Landlock lets them write to must not hold the state."""
+
+    shared = False
+    config = {"sandbox": {"allow_degraded": True}}
+
+    def test_a_state_folder_in_tmp_is_refused(self):
+        daemon = self.own_daemon(self.config, user=True, sandbox="degraded", start=False)
+        if not str(daemon.state.resolve()).startswith("/tmp/"):
+            self.skipTest("the tests' folders are not in /tmp")
+        daemon.spawn()
+        self.assertNotEqual(daemon.process.wait(60 * PATIENCE), 0)
+        self.assertIn("name one outside of /tmp", daemon.log())
+
+    def test_the_state_is_out_of_reach(self):
+        work = tempfile.mkdtemp(prefix="hearth-test-", dir="/var/tmp")
+        self.addCleanup(shutil.rmtree, work, ignore_errors=True)
+        daemon = self.own_daemon(self.config, user=True, sandbox="degraded", work=work)
+        layers = {layer["name"]: layer["on"] for layer in daemon.request("GET", "/hearth/v1/sandbox").json()["layers"]}
+        if not layers["landlock"]:
+            self.skipTest("this kernel has no Landlock")
+        daemon.python("reach", REACH)
+        files, folders = [str(daemon.state / "hearth.db")], [str(daemon.state), str(daemon.state / "logs")]
+        got = daemon.invoke("reach", {"files": files, "folders": folders}).json()
+        self.assertEqual({got[path] for path in files + folders}, {"PermissionError"}, got)
 
 
 class Doctor(unittest.TestCase):
