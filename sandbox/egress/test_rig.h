@@ -39,7 +39,7 @@ class Rig {
   explicit Rig(std::function<int(Notes&)> work);
   ~Rig();
 
-  // Sends the rules and lets the worker go.
+  // Sends the rules, and lets the worker go if it did not yet.
   void configure(const Config& config);
   void go();
   int wait();  // for the worker: its exit status, 256 + signal, or -1 after 30 s
