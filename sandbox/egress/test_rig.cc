@@ -139,6 +139,8 @@ void receive_fds(int socket, UniqueFd (&fds)[kSentFds]) {
   UniqueFd mounts(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
   if (!g_real_root && enter_own_user_namespace()) _exit(103);
   if (drop_privileges(g_real_root ? kUid : 0)) _exit(104);
+  // Other ids clear it. A worker that outlived a dead test would hold the test's output open.
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   // exec does so; here there is none.
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   UniqueFd user(open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC));
@@ -243,7 +245,9 @@ void Rig::configure(const Config& config) {
 }
 
 void Rig::go() {
-  if (gate_.valid() && write(gate_.get(), "g", 1) != 1) die("go");
+  if (!gate_.valid()) return;
+  if (send(gate_.get(), "g", 1, MSG_NOSIGNAL) != 1) die("go");
+  gate_.reset();  // the worker closes its end: a second byte would be a SIGPIPE
 }
 
 int Rig::wait() {

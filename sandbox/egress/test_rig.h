@@ -40,7 +40,7 @@ class Rig {
   explicit Rig(std::function<int(Notes&)> work, bool host_network = false);
   ~Rig();
 
-  // Sends the rules and lets the worker go.
+  // Sends the rules, and lets the worker go if it did not yet.
   void configure(const Config& config);
   void go();
   int wait();  // for the worker: its exit status, 256 + signal, or -1 after 30 s

@@ -4,18 +4,25 @@
     soak.py [--bin HEARTH] [--mode MODE] [--rounds N]
 
 A round is a cold start (a function that was just deployed, or whose worker was just killed) with a right answer, and an end: kill -9 of the
-worker, deleting the function, or a new revision. Native, Python and Node functions take turns. Counted before and after, at rest: processes,
+worker, deleting the function, or a new revision. Native, Python and Node functions take turns. They are changed through the HTTP API, and
+there are several lanes of rounds at once, each with functions of its own. Counted before and after, at rest: processes,
 namespaces, descriptors of engine and spawner, mounts (of the host and of the spawner), cgroups, files of the state folder, memory of engine
 and spawner. The last line is "N passed, N failed, N skipped".
 """
 import argparse
+import base64
+import concurrent.futures
+import io
 import itertools
+import json
 import os
 import pathlib
 import random
+import select
 import signal
 import sys
 import time
+import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "integration"))
@@ -33,7 +40,7 @@ ARGUMENTS = parse()
 if ARGUMENTS.bin:
     os.environ["HEARTH_BIN"] = str(pathlib.Path(ARGUMENTS.bin).resolve())
 
-from harness import command_line, descendants, rss_kib, scaled, stat_of, wait_until  # noqa: E402
+from harness import PATIENCE, command_line, descendants, rss_kib, scaled, wait_until  # noqa: E402
 from rig import Rig  # noqa: E402
 
 # Memory may stay where it is not given back: the allocator's pages, SQLite's cache (2 MB), the histograms of functions. Beyond a tenth of the
@@ -43,30 +50,53 @@ SPAWNER_GROWTH_KIB = 256
 WARM_UP = 0.1
 LONGEST_CALL_S = 10
 FUNCTIONS = 12
+LANES = 3  # one thread each; a lane has every third function, so each has native ones and an interpreter
+KILL_PATIENCE_S = 10
 CHECK_EVERY = 250  # rounds between looks at descendants that should not pile up
+
+FUNCTIONS_PATH = "/2015-03-31/functions"
 
 PYTHON = "def handler(event, context):\n    return event['n'] + 1\n"
 NODE = "exports.handler = async (event) => event.n + 1;\n"
 
 
+def archive(entries):
+    """A zip of {name: bytes}, base64. All may be executed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        for name, content in entries.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o100755 << 16
+            file.writestr(info, content)
+    return base64.b64encode(out.getvalue()).decode()
+
+
 class Victims:
-    """The functions that live and die: name -> (language, revision)."""
+    """The functions that live and die: name -> (language, index). What belongs to one function is used by one lane."""
 
     def __init__(self, rig):
         self.rig, self.live, self.revisions = rig, {}, itertools.count()
         self.binary = rig.probe.read_bytes()
 
+    def change(self, method, path, body, wanted):
+        reply = self.rig.daemon.request(method, FUNCTIONS_PATH + path, body=body and json.dumps(body), timeout=60)
+        assert reply.status == wanted, f"{method} {path}: {reply}"
+
     def deploy(self, index):
-        name, revision = f"victim{index}", next(self.revisions)
+        """Creates the function, or gives it a new revision. Each archive has a file by which its worker's sandbox is known."""
+        name = f"victim{index}"
         language = ("native", "native", "native", "python", "python", "node")[index % 6]
-        manifest = f"timeout: 10s\nmemory: 128MB\nenvironment: {{REVISION: '{revision}'}}\nconcurrency: {{workers_max: 1}}\n"
-        if language == "native":
-            self.rig.daemon.deploy(name, {f"victim_{index}": self.binary}, manifest + f"runtime: native\nhandler: victim_{index}\n")
-        elif language == "python":
-            self.rig.daemon.python(name, PYTHON, manifest)
-        else:
-            self.rig.daemon.node(name, NODE, manifest)
+        settings = {"Environment": {"Variables": {"REVISION": str(next(self.revisions))}}}
+        if name in self.live:
+            return self.change("PUT", f"/{name}/configuration", settings, 200)
+        runtime, handler, file, code = {"native": ("native", f"victim_{index}", f"victim_{index}", self.binary),
+                                        "python": ("python3", "app.handler", "app.py", PYTHON),
+                                        "node": ("nodejs", "index.handler", "index.cjs", NODE)}[language]
+        settings |= {"FunctionName": name, "Role": "none", "Runtime": runtime, "Handler": handler, "Timeout": 10, "MemorySize": 128,
+                     "Hearth": {"Concurrency": {"WorkersMax": 1}}, "Code": {"ZipFile": archive({file: code, f"{name}.mark": ""})}}
+        self.change("POST", "", settings, 201)
         self.live[name] = (language, index)
+        return None
 
     def call(self, name, number):
         """A cold call. A worker that was killed a moment ago may still get one, which is then lost: that is said so, and it is called again."""
@@ -81,27 +111,33 @@ class Victims:
             time.sleep(0.05)
         raise AssertionError(f"{name} does not answer: {reply}")
 
-    def kill(self, name):
-        """kill -9 of the function's worker; for the interpreters, which all look alike, of any one of theirs."""
+    def workers(self, name):
+        """The processes that see the function's code and run what its language runs."""
         language, index = self.live[name]
         word = {"native": f"victim_{index}", "python": "python3", "node": "node"}[language]
-        found = [pid for pid in descendants(self.rig.spawner) if word in command_line(pid)]
-        if not found:
-            return
-        victim = random.choice(found)
-        started = stat_of(victim)
-        try:
-            os.kill(victim, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        marks = [(pid, pathlib.Path("/proc", str(pid), "root", "var/task", f"{name}.mark")) for pid in descendants(self.rig.spawner)]
+        return [pid for pid, mark in marks if os.path.exists(mark) and word in command_line(pid)]
 
-        def gone():
-            now = stat_of(victim)
-            return now is None or now[0] in "ZX" or started is None or now[2] != started[2]
-        wait_until(gone, "the end of a killed worker", 10)
+    def kill(self, name, chance):
+        """kill -9 of the function's worker, or of one that its family is forked from. True: there was one."""
+        found = self.workers(name)
+        if not found:
+            return False
+        try:
+            pidfd = os.pidfd_open(chance.choice(found))
+        except ProcessLookupError:
+            return False
+        try:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            assert select.select([pidfd], [], [], KILL_PATIENCE_S * PATIENCE)[0], f"{name}: a killed worker does not end"
+        except ProcessLookupError:
+            return False
+        finally:
+            os.close(pidfd)
+        return True
 
     def delete(self, name):
-        self.rig.daemon.cli("delete", name, check=0)
+        self.change("DELETE", f"/{name}", None, 204)
         del self.live[name]
 
 
@@ -161,19 +197,18 @@ def at_rest(rig):
     return picture(rig)
 
 
-def rounds(rig, victims, count):
-    """Runs rounds; returns how many cold starts there were."""
-    starts = 0
+def lane_of_rounds(rig, victims, lane, count):
+    """One lane's rounds; returns how many kills hit a worker."""
+    chance, kills = random.Random(11 + lane), 0
     for number in range(count):
-        index = random.randrange(FUNCTIONS)
+        index = chance.randrange(lane, FUNCTIONS, LANES)
         name = f"victim{index}"
         if name not in victims.live:
             victims.deploy(index)
         victims.call(name, number)
-        starts += 1
-        kind = random.random()
+        kind = chance.random()
         if kind < 0.85:
-            victims.kill(name)
+            kills += victims.kill(name, chance)
         elif kind < 0.93:
             victims.delete(name)
         else:
@@ -181,9 +216,18 @@ def rounds(rig, victims, count):
         if number % CHECK_EVERY == CHECK_EVERY - 1:
             processes = len(descendants(rig.daemon.pid))
             assert processes < 120, f"{processes} processes after {number + 1} rounds"
+    return kills
+
+
+def rounds(rig, victims, count):
+    """Runs so many rounds in all lanes together. The kills among them have to be kills: nearly each of them finds its worker."""
+    each = [count // LANES + (lane < count % LANES) for lane in range(LANES)]
+    with concurrent.futures.ThreadPoolExecutor(LANES) as pool:
+        kills = sum(pool.map(lambda lane: lane_of_rounds(rig, victims, lane, each[lane]), range(LANES)))
     for name in list(victims.live):
         victims.delete(name)
-    return starts
+    assert kills > count * 0.6, f"only {kills} of {count} rounds killed a worker"
+    return kills
 
 
 def use_many_slots(victims):
@@ -207,7 +251,6 @@ def differences(before, after):
 
 
 def main():
-    random.seed(11)
     count = ARGUMENTS.rounds or scaled(10_000, 20)
     began, problems = time.monotonic(), []
     # No more parked workers than at the start: their number follows the demand otherwise, and everything else is to be equal.
@@ -220,10 +263,12 @@ def main():
             use_many_slots(victims)
             rounds(rig, victims, max(20, int(count * WARM_UP)))
             before = at_rest(rig)
-            starts = rounds(rig, victims, count)
+            rounds_began = time.monotonic()
+            kills = rounds(rig, victims, count)
+            each_ms = (time.monotonic() - rounds_began) * 1000 / count
             after = at_rest(rig)
             problems = differences(before, after)
-            print(f"{starts} cold starts and ends ({ARGUMENTS.mode}) in {time.monotonic() - began:.0f} s: {after}")
+            print(f"{count} cold starts and ends, {kills} of them kills ({ARGUMENTS.mode}), in {time.monotonic() - began:.0f} s, {each_ms:.0f} ms a round: {after}")
         except (AssertionError, OSError) as error:
             problems = [str(error)]
     problems += rig.failures

@@ -27,23 +27,33 @@ def grow(megabytes):
         for at in range(0, 1 << 20, 4096):
             block[at] = 1
         blocks.append(block)
-    return len(blocks)
+    return blocks
 
-def in_children(count, megabytes):
-    children = []
+def in_children(count, megabytes):  # each holds its memory until all have theirs or are dead: their wait statuses
+    may_end, all_done = os.pipe()
+    children = {}
     for _ in range(count):
+        grown, tell = os.pipe()
         child = os.fork()
         if child == 0:
-            grow(megabytes)
-            time.sleep(5)  # until all have what they want
+            os.close(all_done)
+            held = grow(megabytes)
+            os.write(tell, b"g")
+            os.read(may_end, 1)
             os._exit(0)
-        children.append(child)
+        os.close(tell)
+        children[child] = grown
+    for grown in children.values():
+        os.read(grown, 1)
+        os.close(grown)
+    os.close(all_done)
+    os.close(may_end)
     return [os.waitpid(child, 0)[1] for child in children]
 
 def handler(event, context):
     kind = event["kind"]
     if kind == "memory":
-        return grow(event["mb"])
+        return len(grow(event["mb"]))
     if kind == "children":
         return in_children(event["count"], event["mb"])
     if kind == "forks":
@@ -123,7 +133,7 @@ class CgroupLimits(DaemonTest):
 
     def test_memory_is_that_of_all_processes_together(self):
         self.need("cgroup_memory")
-        reply = self.daemon.invoke("plain", {"kind": "children", "count": 8, "mb": 60})
+        reply = self.daemon.invoke("plain", {"kind": "children", "count": 4, "mb": 60})
         if isinstance(reply.json(), dict):  # version 2 ends the sandbox as a whole
             self.assert_function_error(reply, "Runtime.OutOfMemory")
         else:  # version 1 kills processes one by one; the worker may live on
