@@ -11,6 +11,7 @@
 #include "loop/loop.h"
 #include "loop/poll.h"
 #include "worker/channel.h"
+#include "worker/compile_cache.h"
 #include "worker/egress.h"
 #include "worker/function_log.h"
 #include "worker/launcher.h"
@@ -63,6 +64,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
 
   const Launcher& launcher() const { return launcher_; }
   const WorkersStats& stats() const { return stats_; }
+  const CompileCacheStats& compile_cache_stats() const { return caches_.stats(); }
   // What egress functions share; to be completed before the first of them starts.
   EgressRules& egress_rules() { return egress_rules_; }
   const std::array<uint64_t, kEgressOutcomes>& egress_stats() const { return egress_stats_; }
@@ -101,6 +103,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     WorkerId zygote;                // forked: of whom
     ForkEnds ends;                  // forked: until the spawner says that it runs
     std::vector<WorkerId> forking;  // a zygote's FORKs without an answer
+    CacheShare cache;
     bool hello = false;
     bool parked = false;    // said HELLO before it had a function
     MonotonicTime asked;    // for the process, then for its code: the spawner is at work since
@@ -140,6 +143,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   bool on_ready(Process& process, const Frame& frame);
   bool on_zygote(Process& process, const Frame& frame);
   bool on_forked(Process& process, const Frame& frame);
+  bool on_cache(Process& process, const Frame& frame);
   bool on_reply(Process& process, const Frame& frame);
   bool on_chunk(Process& process, const Frame& frame);
   bool gather(Process& process, OpenCall& call, std::string_view part);
@@ -175,6 +179,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   WorkersStats stats_;
   EgressRules egress_rules_;
   std::array<uint64_t, kEgressOutcomes> egress_stats_{};
+  CompileCaches caches_;
 };
 
 template <class F>
