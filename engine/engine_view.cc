@@ -206,6 +206,7 @@ void EngineStatus::append_metrics(MetricsText& out) {
   append_pool(out);
   append_pool_keys(out);
   append_warm(out);
+  append_compile_caches(out);
   append_functions(out);
   append_sandbox(out);
   if (s_.unpack != nullptr) append_unpacker(out);
@@ -414,6 +415,22 @@ void EngineStatus::append_functions(MetricsText& out) {
   s_.dispatcher.each_function([&](const Function& f) {
     out.histogram({{"function", f.name}}, f.stats.exec);
   });
+}
+
+void EngineStatus::append_compile_caches(MetricsText& out) {
+  const worker::CompileCacheStats& stats = s_.workers.compile_cache_stats();
+  out.gauge("hearth_compile_cache_bytes",
+            "What Node.js revisions have compiled, kept in memory (limits.compile_cache_total).",
+            static_cast<double>(stats.bytes));
+  out.gauge("hearth_compile_cache_revisions", "Revisions that have one.",
+            static_cast<double>(stats.revisions));
+  out.counter("hearth_compile_cache_made_total", "Compile caches that workers made.", stats.made);
+  out.counter("hearth_compile_cache_hits_total", "Workers that compiled with their revision's.",
+              stats.hits);
+  out.counter("hearth_compile_cache_rejects_total",
+              "Workers that could not use their revision's, or a part of it.", stats.rejects);
+  out.counter("hearth_compile_cache_evictions_total",
+              "Dropped for limits.compile_cache_total, least used first.", stats.evictions);
 }
 
 void EngineStatus::append_sandbox(MetricsText& out) {

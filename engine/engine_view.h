@@ -57,6 +57,7 @@ class EngineStatus final : public api::EngineView {
   void append_pool(MetricsText& out);
   void append_pool_keys(MetricsText& out);
   void append_warm(MetricsText& out);
+  void append_compile_caches(MetricsText& out);
   void append_zygotes(MetricsText& out);
   void append_sandbox(MetricsText& out);
   void append_loop(MetricsText& out);

@@ -43,7 +43,10 @@ struct Limits {
   uint32_t pool_memory_share = 12;  // pool.memory_share: percent of the budget that demand may park
   seconds idle_timeout{600};        // pool.idle_timeout: an idle worker lives that long
   milliseconds zygote_min_init{50};  // zygotes.min_init: an init that takes less makes no zygote
-  seconds zygote_idle{3'600};        // zygotes.idle: a zygote that is not forked lives that long
+  uint64_t compile_cache_per_function =
+      mebibytes(4);  // limits.compile_cache_per_function: of a Node.js revision; 0 = none is made
+  uint64_t compile_cache_total = mebibytes(64);  // limits.compile_cache_total: of all revisions
+  seconds zygote_idle{3'600};  // zygotes.idle: a zygote that is not forked lives that long
   uint32_t zygote_spares = 8;  // zygotes.spares: children of one zygote that wait, forked ahead
   milliseconds init_timeout{10'000};  // limits.init_timeout: from INIT to READY
   milliseconds boot_timeout{20'000};  // limits.boot_timeout: from spawn to HELLO

@@ -46,6 +46,8 @@ void read_workers(YamlFields& limits, Limits& out) {
   limits.whole("pids", out.pids_max, 16, 32'768);
   limits.size("memory_budget", out.memory_budget, 0, gibibytes(16'384));
   limits.size("function_memory", out.function_memory_max, mebibytes(64), gibibytes(1'024));
+  limits.size("compile_cache_per_function", out.compile_cache_per_function, 0, mebibytes(64));
+  limits.size("compile_cache_total", out.compile_cache_total, 0, gibibytes(16));
   limits.duration("init_timeout", out.init_timeout, kTimeFloor, hours(1));
   limits.duration("boot_timeout", out.boot_timeout, kTimeFloor, hours(1));
   limits.duration("freeze_after", out.freeze_after, milliseconds(0), hours(1));
@@ -237,6 +239,11 @@ Status validate_limits(const Limits& l) {
                     "limits.reply ({} bytes)",
                     l.buffers_max, l.invoke_body_max + l.reply_max));
   }
+  if (l.compile_cache_total < l.compile_cache_per_function)
+    return bad(
+        fmt::format("limits.compile_cache_total ({} bytes) is below "
+                    "limits.compile_cache_per_function ({} bytes)",
+                    l.compile_cache_total, l.compile_cache_per_function));
   if (l.log_burst < l.log_line_max)
     return bad(fmt::format("log.burst ({} bytes) is below log.line ({} bytes)", l.log_burst,
                            l.log_line_max));

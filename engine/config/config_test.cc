@@ -122,6 +122,8 @@ limits:
   code_unpack_time: 136ms
   freeze_after: 36ms
   pids: 37
+  compile_cache_per_function: 38KB
+  compile_cache_total: 39MB
 )")
                        .limits;
   CHECK((l.calls_max == 11 && l.queue_default == 12 && l.queue_ceiling == 13 &&
@@ -132,6 +134,7 @@ limits:
   CHECK((l.init_timeout == milliseconds(22) && l.boot_timeout == milliseconds(23) &&
          l.ping_timeout == milliseconds(24)));
   CHECK((l.freeze_after == milliseconds(36) && l.pids_max == 37));
+  CHECK((l.compile_cache_per_function == kibibytes(38) && l.compile_cache_total == mebibytes(39)));
   CHECK((l.stop_grace == milliseconds(25) && l.drain_timeout == milliseconds(26)));
   CHECK((l.invoke_body_max == kibibytes(27) && l.reply_max == kibibytes(28)));
   CHECK((l.code_upload_max == kibibytes(29) && l.code_unpacked_max == kibibytes(30) &&
@@ -180,6 +183,8 @@ TEST_CASE("what the pools may grow to and the host's network are keys of hearth 
         KeepAlivePolicy::histogram);
   CHECK_THAT(problem_of("keep_alive: {policy: lru}"), Contains("fixed or histogram"));
   CHECK_THAT(problem_of("pool: {memory_share: 101}"), Contains("pool.memory_share"));
+  CHECK_THAT(problem_of("limits: {compile_cache_total: 1MB}"),
+             Contains("compile_cache_per_function"));
   CHECK_THAT(problem_of("limits: {freeze_after: 1ms}"), Contains("at least 10ms"));
   CHECK(parse_config("limits: {freeze_after: 0}", "hearth.yaml")->limits.freeze_after ==
         milliseconds(0));

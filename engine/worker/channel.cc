@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/socket_io.h"
 
@@ -36,6 +37,7 @@ void Channel::close() {
   out_.release();
   out_start_ = 0;
   waiting_.clear();
+  cache_.reset();
 }
 
 OpenCall* Channel::find(InvocationId id) {
@@ -105,9 +107,45 @@ void Channel::send_control(FrameType type, InvocationId id, uint16_t aux,
   mark_dirty();
 }
 
+void Channel::send_cache(CompileCachePtr cache) {
+  if (!is_open()) return;
+  cache_ = std::move(cache);
+  cache_part_ = 0;
+  pump();
+  mark_dirty();
+}
+
+void Channel::send_init(std::string_view json) {
+  if (cache_ != nullptr)
+    init_ = json;
+  else
+    send_control(FrameType::init, {}, 0, json);
+}
+
+// The CACHE frames for which there is room, then INIT. False: some are left. The worker does
+// without a cache that the engine has no memory to send.
+bool Channel::pump_cache() {
+  while (cache_part_ < cache_->parts.size()) {
+    if (out_.size() - out_start_ >= kOutHigh) return false;
+    const std::string& part = cache_->parts[cache_part_];
+    char* at = reserve(kHeaderSize + part.size());
+    if (at == nullptr) break;
+    const bool last = ++cache_part_ == cache_->parts.size();
+    encode_header(at, {static_cast<uint32_t>(part.size()),
+                       FrameType::cache_given,
+                       last ? uint8_t{0} : kFlagMore,
+                       0,
+                       {}});
+    std::memcpy(at + kHeaderSize, part.data(), part.size());
+  }
+  cache_.reset();
+  if (!init_.empty()) send_control(FrameType::init, {}, 0, std::exchange(init_, {}));
+  return true;
+}
+
 bool Channel::send_fork(InvocationId id, std::span<const int> fds) {
   flush();
-  if (!is_open() || blocked_ || !waiting_.empty()) return false;
+  if (!is_open() || blocked_ || !idle_out()) return false;
   char header[kHeaderSize];
   encode_header(header, {0, FrameType::fork, 0, 0, id});
   iovec data{header, sizeof header};
@@ -137,7 +175,7 @@ void Channel::send_call(const CallFrame& frame) {
   call.start_offset = UINT64_MAX;
   if (!is_open()) return;  // its exit is on the way
   const bool small = frame.payload.size() + frame.extension.size() <= kPartMax;
-  if (waiting_.empty() && small && out_.size() - out_start_ < kOutHigh && emit(call, frame)) {
+  if (idle_out() && small && out_.size() - out_start_ < kOutHigh && emit(call, frame)) {
     mark_dirty();
     return;
   }
@@ -173,6 +211,7 @@ bool Channel::emit(OpenCall& call, const CallFrame& frame) {
 
 // Moves waiting calls into the stream as far as there is room.
 void Channel::pump() {
+  if (cache_ != nullptr && !pump_cache()) return;
   while (!waiting_.empty() && out_.size() - out_start_ < kOutHigh) {
     const CallFrame& frame = waiting_.front();
     OpenCall* call = find(frame.id);
@@ -211,10 +250,10 @@ void Channel::flush() {
     written_ += static_cast<uint64_t>(n);
     out_start_ += static_cast<size_t>(n);
     if (static_cast<size_t>(n) < size) break;
-    if (waiting_.empty()) break;
+    if (idle_out()) break;
     pump();
   }
-  if (!waiting_.empty()) pump();
+  if (!idle_out()) pump();
   const bool blocked = out_start_ < out_.size();
   // A busy worker keeps its buffer from batch to batch; a quiet one gives a large one back.
   if (!blocked &&

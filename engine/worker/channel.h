@@ -10,6 +10,7 @@
 #include "core/ports.h"
 #include "loop/loop.h"
 #include "loop/poll.h"
+#include "worker/compile_cache.h"
 #include "worker/frame.h"
 
 namespace hearth::worker {
@@ -55,6 +56,10 @@ class Channel {
 
   void send_call(const CallFrame& call);
   void send_control(FrameType type, InvocationId id, uint16_t aux, std::string_view payload = {});
+  // CACHE frames ahead of INIT, part by part as the worker reads. Control frames may go between.
+  void send_cache(CompileCachePtr cache);
+  // Behind what is left of the cache.
+  void send_init(std::string_view json);
   // A FORK frame, with descriptors that stay the caller's, at once and behind everything that
   // waits. False: the worker doesn't read its socket, or is gone.
   bool send_fork(InvocationId id, std::span<const int> fds);
@@ -76,6 +81,8 @@ class Channel {
   ssize_t read_once();
   bool parse(std::string_view bytes);
   void pump();
+  bool pump_cache();
+  bool idle_out() const { return waiting_.empty() && cache_ == nullptr; }
   size_t open_calls() const { return calls_.size() - first_; }
   bool emit(OpenCall& call, const CallFrame& frame);
   char* reserve(size_t bytes);
@@ -100,6 +107,9 @@ class Channel {
   std::vector<CallFrame>
       waiting_;  // calls behind a large event; front is being written from waiting_offset_
   size_t waiting_offset_ = 0;
+  CompileCachePtr cache_;  // parts from cache_part_ on are not in the stream yet
+  size_t cache_part_ = 0;
+  std::string init_;  // INIT, when it waits for that
 };
 
 }  // namespace hearth::worker

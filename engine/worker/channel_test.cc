@@ -123,6 +123,58 @@ TEST_CASE("a large event goes out part by part as the worker reads and others wa
   CHECK(order.back() == 2);
 }
 
+TEST_CASE("a cache goes out part by part ahead of INIT and what is called behind it") {
+  Rig rig;
+  auto cache = std::make_shared<CompileCache>();
+  for (int i = 0; i < 40; ++i) cache->parts.emplace_back(kPartMax, static_cast<char>('a' + i % 26));
+  cache->parts.emplace_back("end");
+  rig.channel.send_cache(cache);
+  rig.channel.send_init("{}");
+  rig.channel.send_control(FrameType::ping, {}, 7);  // a control frame waits for nothing
+  rig.channel.send_call(rig.call(2, "event"));
+  CHECK(rig.buffers.bytes_taken() < 1'200'000);
+  rig.channel.flush();
+  std::string all;
+  for (int i = 0; i < 10'000 && !rig.channel.any_byte_sent({2, 1}); ++i) {
+    all += rig.read_far();
+    rig.loop.step(milliseconds(10));
+  }
+  all += rig.read_far();
+  CHECK(cache.use_count() == 1);
+  std::string got;
+  std::vector<FrameType> order;
+  for (std::string_view rest = all; !rest.empty();) {
+    const FrameHeader h = decode_header(rest.data());
+    const std::string_view payload = rest.substr(kHeaderSize, h.length);
+    if (h.type == FrameType::cache_given) {
+      CHECK((h.flags == kFlagMore) == (payload != "end"));
+      got += payload;
+    } else if (h.type != FrameType::ping) {
+      order.push_back(h.type);
+    }
+    rest.remove_prefix(kHeaderSize + h.length);
+    if (!order.empty()) CHECK(h.type != FrameType::cache_given);
+  }
+  CHECK((order == std::vector<FrameType>{FrameType::init, FrameType::call}));
+  std::string whole;
+  for (const std::string& part : cache->parts) whole += part;
+  CHECK(got == whole);
+}
+
+TEST_CASE("a worker that is closed in the midst of a cache leaves nothing of it behind") {
+  Rig rig;
+  auto cache = std::make_shared<CompileCache>();
+  cache->parts.assign(100, std::string(kPartMax, 'x'));
+  rig.channel.send_cache(cache);
+  rig.channel.flush();
+  CHECK(cache.use_count() == 2);
+  rig.channel.close();
+  CHECK(cache.use_count() == 1);
+  rig.channel.send_cache(cache);
+  rig.channel.send_init("{}");
+  CHECK(cache.use_count() == 1);
+}
+
 TEST_CASE("frames are put together from any pieces") {
   Rig rig;
   const std::string bytes = frame_bytes(FrameType::log, "hello\n") +

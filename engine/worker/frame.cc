@@ -45,6 +45,10 @@ std::string_view wrong_with(const FrameHeader& h) {
     case FrameType::forked:
       return (f & ~kFlagError) != 0 || (f == 0 && h.length != 0) ? "FORKED has not the right form"
                                                                  : "";
+    case FrameType::cache_made:
+      if ((f & ~kFlagMore) != 0 || h.length == 0 || h.length > kPartMax)
+        return "CACHE has not the right form";
+      return f != 0 && h.length != kPartMax ? "a CACHE that goes on has not 65536 bytes" : "";
     default:
       return "a frame has an unknown type";
   }

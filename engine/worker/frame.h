@@ -20,6 +20,7 @@ enum class FrameType : uint8_t {
   stop = 0x08,
   fork = 0x09,
   environment = 0x0a,
+  cache_given = 0x0b,
   hello = 0x81,
   ready = 0x82,
   init_error = 0x83,
@@ -30,6 +31,7 @@ enum class FrameType : uint8_t {
   log = 0x88,
   zygote = 0x89,
   forked = 0x8a,
+  cache_made = 0x8b,
 };
 
 inline constexpr uint8_t kFlagMore = 1;

@@ -54,7 +54,7 @@ std::string start_environment(const FunctionSpec& spec, std::string_view root) {
 }
 
 std::string init_json(const FunctionSpec& spec, std::string_view root, const Limits& limits,
-                      bool zygote) {
+                      InitWishes wishes) {
   std::string out = R"({"protocol":1)";
   const auto text = [&](std::string_view key, std::string_view value) {
     out += ",\"";
@@ -78,9 +78,11 @@ std::string init_json(const FunctionSpec& spec, std::string_view root, const Lim
     append_json_string(out, value);
   }
   out += fmt::format(
-      R"(}},"memory_mb":{},"timeout_ms":{},"per_worker":{},"log_rate":{},"log_burst":{}{}}})",
+      R"(}},"memory_mb":{},"timeout_ms":{},"per_worker":{},"log_rate":{},"log_burst":{}{}{}}})",
       spec.memory_bytes >> 20, spec.timeout.count(), spec.concurrency.per_worker, limits.log_rate,
-      limits.log_burst, zygote ? ",\"zygote\":true" : "");
+      limits.log_burst, wishes.zygote ? ",\"zygote\":true" : "",
+      wishes.compile_cache ? fmt::format(",\"compile_cache\":{}", limits.compile_cache_per_function)
+                           : "");
   return out;
 }
 

@@ -76,7 +76,8 @@ Workers::Workers(Loop& loop, BufferPool& buffers, const Limits& limits,
       log_(log),
       read_buffer_(kReadBuffer, '\0'),
       processes_(limits.workers_max),
-      launcher_(loop, *this, log) {
+      launcher_(loop, *this, log),
+      caches_(limits) {
   dirty_.reserve(limits.workers_max);
   loop.at_turn_end(Callback<void()>::to<&Workers::flush>(this));
 }
@@ -143,6 +144,9 @@ void Workers::bind(WorkerId worker, const FunctionSpecPtr& spec) {
   if (process->parked) process->times = {};  // nobody waited for its start
   launcher_.assign(worker, {.memory_bytes = spec->memory_bytes, .cpu_millis = spec->cpu_millis},
                    spec->code_sha256);
+  if (process->role != Process::Role::plain) return;
+  caches_.begin(process->cache, spec);
+  if (process->cache.given != nullptr) process->channel.send_cache(process->cache.given);
 }
 
 void Workers::note_runtime_ready(Process& process) {
@@ -173,9 +177,10 @@ void Workers::send_environment(Process& process) {
 
 void Workers::send_init(Process& process) {
   if (!process.own_environment && !send_egress_rules(process)) return;
-  const std::string json =
-      init_json(*process.spec, process.root, limits_, process.role == Process::Role::zygote);
-  process.channel.send_control(FrameType::init, {}, 0, json);
+  const std::string json = init_json(
+      *process.spec, process.root, limits_,
+      {.zygote = process.role == Process::Role::zygote, .compile_cache = process.cache.asked()});
+  process.channel.send_init(json);
 }
 
 void Workers::send(WorkerId worker, CallFrame&& call) {
@@ -352,6 +357,7 @@ void Workers::gone(Process& process, const WorkerExit& exit) {
   // Out of its slot first: the core may start another worker there while it hears of this one's
   // end.
   const std::unique_ptr<Process> held = std::move(processes_[id.slot]);
+  caches_.gone(held->cache);
   Process* before = std::exchange(exiting_, held.get());
   events_->on_worker_exit(id, with_last_words(process, exit));
   exiting_ = before;

@@ -11,6 +11,7 @@
 #include "loop/loop.h"
 #include "loop/poll.h"
 #include "worker/channel.h"
+#include "worker/compile_cache.h"
 #include "worker/egress.h"
 #include "worker/function_log.h"
 #include "worker/launcher.h"
@@ -67,6 +68,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
 
   const Launcher& launcher() const { return launcher_; }
   const WorkersStats& stats() const { return stats_; }
+  const CompileCacheStats& compile_cache_stats() const { return caches_.stats(); }
   // What egress functions share; to be completed before the first of them starts.
   EgressRules& egress_rules() { return egress_rules_; }
   const std::array<uint64_t, kEgressOutcomes>& egress_stats() const { return egress_stats_; }
@@ -107,6 +109,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     ForkEnds ends;                  // forked: until the spawner says that it runs
     std::vector<WorkerId> forking;  // a zygote's FORKs without an answer
     bool own_environment = false;   // started with its function's environment and code
+    CacheShare cache;
     bool hello = false;
     bool parked = false;    // said HELLO before it had a function
     MonotonicTime asked;    // for the process, then for its code: the spawner is at work since
@@ -148,6 +151,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void wake_forked(Process& process);
   bool on_zygote(Process& process, const Frame& frame);
   bool on_forked(Process& process, const Frame& frame);
+  bool on_cache(Process& process, const Frame& frame);
   bool on_reply(Process& process, const Frame& frame);
   bool on_chunk(Process& process, const Frame& frame);
   bool gather(Process& process, OpenCall& call, std::string_view part);
@@ -186,6 +190,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   bool zygote_works_ = true;  // as of the last start that could have used it
   EgressRules egress_rules_;
   std::array<uint64_t, kEgressOutcomes> egress_stats_{};
+  CompileCaches caches_;
 };
 
 template <class F>

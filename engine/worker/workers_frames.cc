@@ -33,7 +33,10 @@ bool Workers::on_frame(Channel& channel, const Frame& frame) {
       return on_zygote(*process, frame);
     case FrameType::forked:
       return on_forked(*process, frame);
+    case FrameType::cache_made:
+      return on_cache(*process, frame);
     case FrameType::init_error:
+      if (process->spec != nullptr) caches_.failed(process->cache, process->spec);
       events_->on_worker_init_failed(process->id, frame.payload);
       return true;
     case FrameType::pong:
@@ -65,6 +68,15 @@ bool Workers::on_hello(Process& process, const Frame& frame) {
   note_runtime_ready(process);
   if (!process.wanted) events_->on_worker_parked(process.id);
   return true;
+}
+
+bool Workers::on_cache(Process& process, const Frame& frame) {
+  const bool more = (frame.header.flags & kFlagMore) != 0;
+  const std::string_view wrong =
+      process.spec == nullptr ? "CACHE came before INIT"
+                              : caches_.add(process.cache, process.spec, frame.payload, more);
+  if (!wrong.empty()) violation(process, wrong);
+  return wrong.empty();
 }
 
 bool Workers::on_reply(Process& process, const Frame& frame) {

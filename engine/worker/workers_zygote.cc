@@ -69,6 +69,12 @@ bool Workers::on_ready(Process& process, const Frame& frame) {
     violation(process, process.hello ? "READY of a zygote" : "READY came before HELLO");
     return false;
   }
+  const std::string_view wrong =
+      process.spec != nullptr ? caches_.ready(process.cache, process.spec, frame.header.aux) : "";
+  if (!wrong.empty()) {
+    violation(process, wrong);
+    return false;
+  }
   events_->on_worker_ready(process.id, get_u32(frame.payload.data()));
   return true;
 }

@@ -48,6 +48,9 @@ FRAMES = {
     "stop": frame(0x08),
     "init_zygote": frame(0x01, text(dict(INIT, zygote=True))),
     "fork": frame(0x09, slot=5, generation=6),
+    "init_cache": frame(0x01, text(dict(INIT, compile_cache=4194304))),
+    "cache_given_more": frame(0x0B, bytes(range(256)) * 256, flags=MORE),
+    "cache_given_last": frame(0x0B, b"end"),
     "hello": frame(0x81, text({"protocol": 1, "runtime": "python3", "version": "3.11.2"})),
     "ready": frame(0x82, struct.pack("<I", 1500)),
     "init_error": frame(0x83, text(ERROR_JSON)),
@@ -67,6 +70,9 @@ FRAMES = {
     "zygote_error": frame(0x89, text(ERROR_JSON), flags=ERROR),
     "forked": frame(0x8A, slot=5, generation=6),
     "forked_error": frame(0x8A, text(ERROR_JSON), flags=ERROR, slot=5, generation=6),
+    "ready_cache_used": frame(0x82, struct.pack("<I", 1500), aux=1),
+    "cache_made_more": frame(0x8B, bytes(range(256)) * 256, flags=MORE),
+    "cache_made_last": frame(0x8B, b"end"),
     "hello_forked": frame(0x81, text({"protocol": 1, "runtime": "python3", "version": "3.11.2", "forked": True})),
 }
 

@@ -9,6 +9,7 @@ const v8 = require('v8');
 const vm = require('vm');
 const channel = require('./channel.cjs');
 const calls = require('./calls.cjs');
+const compileCache = require('./compile_cache.cjs');
 const logs = require('./logs.cjs');
 
 const CHANNEL_FD = 3;
@@ -219,6 +220,7 @@ const callbacks = {
     if (leaving) channel.handBack(call);
     else queue.push(call);
   },
+  onCache: compileCache.receive,
   onInit: function (text) { init(text); },
   onRecall: function (slot, generation) {
     for (let i = 0; i < queue.length; i++) {
@@ -257,17 +259,23 @@ async function init(text) {
     // For `hearth dev --debug`.
     const debugPort = Number(process.env.HEARTH_DEBUG_PORT);
     if (debugPort > 0) require('node:inspector').open(debugPort, '127.0.0.1');
+    compileCache.begin(debugPort > 0 ? 0 : values.compile_cache || 0);
     loaded = await calls.load(root, values.handler || '');
   } catch (error) {
+    compileCache.end();
     initFailed(calls.errorObject(error));
     return;
   }
   perWorker = Math.max(1, values.per_worker || 1);
   if (perWorker > 1 && asyncHooks.AsyncLocalStorage) storage = new asyncHooks.AsyncLocalStorage();
+  const cache = compileCache.end(); // before READY: no event has been in this process
+  cache.parts.forEach(function (part, i) {
+    channel.put(channel.CACHE_MADE, i < cache.parts.length - 1 ? channel.MORE : 0, 0, channel.NO_CALL, part);
+  });
   logs.endOfCall(null);
   const micros = Buffer.alloc(4);
   micros.writeUInt32LE(Math.round((performance.now() - begin) * 1000), 0);
-  channel.put(channel.READY, 0, 0, channel.NO_CALL, micros);
+  channel.put(channel.READY, 0, cache.verdict, channel.NO_CALL, micros);
   channel.flush();
   handler = loaded;
   initialising = false;

@@ -8,6 +8,7 @@ const STACK_MAX = 100; // lines of an error's stack trace
 const MESSAGE_MAX = 262144; // characters of an error's message
 const SHORT_CHARS = 4096; // 6 bytes of JSON each at most
 const SHIM_FILES = ['bootstrap.cjs', 'calls.cjs', 'channel.cjs', 'logs.cjs'].map(function (name) { return path.join(__dirname, name); });
+const CACHE_FILE = path.join(__dirname, 'compile_cache.cjs'); // stands in for a frame of Node's loader
 const QUIET = { throwIfNoEntry: false };
 const EXTENSIONS = ['', '.js', '.mjs', '.cjs'];
 
@@ -93,7 +94,7 @@ function errorObject(error, kind) {
   if (isError(error)) {
     type = kind || String(error.name || 'Error');
     message = textOf(error.message);
-    stack = textOf(error.stack).split('\n');
+    stack = textOf(error.stack).split('\n').filter(function (line) { return !isFrame(line) || line.indexOf(CACHE_FILE) < 0; });
     stack = stack.slice(0, Math.min(STACK_MAX, ownFrames(stack)));
   } else {
     type = kind || typeof error;

@@ -5,8 +5,8 @@ const fs = require('fs');
 const net = require('net');
 const { performance } = require('perf_hooks');
 
-const INIT = 0x01, CALL = 0x02, BODY = 0x03, CANCEL = 0x04, RECALL = 0x05, PING = 0x06, CREDIT = 0x07, STOP = 0x08;
-const HELLO = 0x81, READY = 0x82, INIT_ERROR = 0x83, REPLY = 0x84, CHUNK = 0x85, PONG = 0x86, HANDBACK = 0x87, LOG = 0x88;
+const INIT = 0x01, CALL = 0x02, BODY = 0x03, CANCEL = 0x04, RECALL = 0x05, PING = 0x06, CREDIT = 0x07, STOP = 0x08, CACHE = 0x0B;
+const HELLO = 0x81, READY = 0x82, INIT_ERROR = 0x83, REPLY = 0x84, CHUNK = 0x85, PONG = 0x86, HANDBACK = 0x87, LOG = 0x88, CACHE_MADE = 0x8B;
 const MORE = 1, ERROR = 2, STREAM = 4, HTTP = 8, LAST = 16;
 
 const HEADER_BYTES = 16;
@@ -24,7 +24,7 @@ const NO_CALL = { slot: 0, generation: 0 };
 
 let fd = -1;
 let socket = null;
-let handlers = null; // { onCall, onInit, onRecall, onStop, onTurn }
+let handlers = null; // { onCall, onCache, onInit, onRecall, onStop, onTurn }
 const out = Buffer.allocUnsafeSlow(OUT_BYTES);
 let outLength = 0;
 let outSince = 0;
@@ -184,6 +184,9 @@ function receiveControl(kind, buffer, at, after) {
       return;
     case STOP:
       handlers.onStop();
+      return;
+    case CACHE:
+      handlers.onCache(buffer.slice(start, after), (buffer[at + 5] & MORE) !== 0);
       return;
     case INIT:
       handlers.onInit(buffer.utf8Slice(start, after));
@@ -418,6 +421,6 @@ function hold(on) {
 }
 
 module.exports = {
-  INIT, CALL, HELLO, READY, INIT_ERROR, REPLY, LOG, MORE, ERROR, STREAM, HTTP, LAST, NO_CALL, CALL_FIXED_BYTES,
+  INIT, CALL, HELLO, READY, INIT_ERROR, REPLY, LOG, CACHE_MADE, MORE, ERROR, STREAM, HTTP, LAST, NO_CALL, CALL_FIXED_BYTES,
   open, rehearse, emptyCall, put, reply, isSending, breakOff, handBack, flush, planFlush, flushAtExit, flushIfOld, linger, drained, hold, same,
 };

@@ -15,10 +15,10 @@ import time
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden_frames"
 HEADER = struct.Struct("<IBBHII")
-INIT, CALL, BODY, CANCEL, RECALL, PING, CREDIT, STOP, FORK = range(1, 10)
-HELLO, READY, INIT_ERROR, REPLY, CHUNK, PONG, HANDBACK, LOG, ZYGOTE, FORKED = range(0x81, 0x8B)
+INIT, CALL, BODY, CANCEL, RECALL, PING, CREDIT, STOP, FORK, CACHE = range(1, 11)
+HELLO, READY, INIT_ERROR, REPLY, CHUNK, PONG, HANDBACK, LOG, ZYGOTE, FORKED, CACHE_MADE = range(0x81, 0x8C)
 MORE, ERROR, STREAM, HTTP, LAST = 1, 2, 4, 8, 16
-FLAGS = {REPLY: MORE | ERROR | STREAM | LAST, CHUNK: MORE | ERROR | LAST, LOG: MORE, ZYGOTE: ERROR, FORKED: ERROR}  # what a worker may set
+FLAGS = {REPLY: MORE | ERROR | STREAM | LAST, CHUNK: MORE | ERROR | LAST, LOG: MORE, ZYGOTE: ERROR, FORKED: ERROR, CACHE_MADE: MORE}  # what a worker may set
 TIMEOUT_S = 20.0  # for anything that must come; generous, because test machines are shared
 REQUEST_ID = bytes(range(16))
 

@@ -30,6 +30,7 @@ class Golden(unittest.TestCase):
         self.assertEqual(engine.frame(engine.FORK, slot=5, generation=6), engine.golden("fork"))
         self.assertEqual(engine.frame(engine.ZYGOTE, no, engine.ERROR), engine.golden("zygote_error"))
         self.assertEqual(engine.frame(engine.FORKED, slot=5, generation=6), engine.golden("forked"))
+        self.assertEqual(engine.frame(engine.CACHE, b"end"), engine.golden("cache_given_last"))
         self.assertEqual(engine.frame(engine.CREDIT, struct.pack("<I", 65536), slot=7, generation=9), engine.golden("credit"))
 
 
