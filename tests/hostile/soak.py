@@ -85,7 +85,7 @@ class Victims:
         """kill -9 of the function's worker; for the interpreters, which all look alike, of any one of theirs."""
         language, index = self.live[name]
         word = {"native": f"victim_{index}", "python": "python3", "node": "node"}[language]
-        found = [pid for pid in descendants(self.rig.spawner) if word in command_line(pid)]
+        found = [pid for pid in self.rig.daemon.worker_pids() if word in command_line(pid)]
         if not found:
             return
         victim = random.choice(found)
