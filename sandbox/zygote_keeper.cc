@@ -88,9 +88,7 @@ void ZygoteKeeper::drop(Process& process) {
   process = Process{};
 }
 
-ZygoteKeeper::State ZygoteKeeper::state() {
-  if (!available_) return State::kNone;
-  if (serving_.pid == 0 && next_.pid == 0 && now_ms() >= retry_ms_) start_next();
+ZygoteKeeper::State ZygoteKeeper::state() const {
   if (serving_.pid != 0) return State::kReady;
   return next_.pid != 0 && !was_ready_ && failures_ == 0 ? State::kBooting : State::kNone;
 }
@@ -161,9 +159,12 @@ bool ZygoteKeeper::forget(pid_t pid) {
 }
 
 void ZygoteKeeper::check_deadline() {
-  if (next_.pid == 0 || now_ms() < next_.deadline_ms) return;
-  drop(next_);
-  pause();
+  if (next_.pid != 0 && now_ms() >= next_.deadline_ms) {
+    drop(next_);
+    pause();
+  } else if (missing() && now_ms() >= retry_ms_) {
+    start_next();
+  }
 }
 
 void ZygoteKeeper::end() {

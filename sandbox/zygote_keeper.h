@@ -28,8 +28,7 @@ class ZygoteKeeper {
   const char* reason() const { return reason_; }
   uint32_t runtime() const { return runtime_; }
 
-  // Starts one if there is none and the pause after the last failure is over.
-  State state();
+  State state() const;
   // Hands the descriptors over (-1: kStartGroup alone may be missing). False: it could not be sent.
   bool hand(ZygoteStart& start, const int (&fds)[kStartFds]);
   // A worker of it runs.
@@ -40,8 +39,10 @@ class ZygoteKeeper {
   void on_event(pid_t pid);
   bool is_one(pid_t pid) const;
   bool forget(pid_t pid);  // reaped; false: none of ours
+  // Starts one if there is none and the pause after the last failure is over; gives up on one that
+  // does not get ready. To be called at least every second while there is a deadline.
   void check_deadline();
-  bool has_deadline() const { return next_.pid != 0; }
+  bool has_deadline() const { return next_.pid != 0 || missing(); }
   void end();  // kills them all
 
  private:
@@ -51,6 +52,7 @@ class ZygoteKeeper {
     int64_t deadline_ms = 0;  // until it is ready
     UniqueFd control;
   };
+  bool missing() const { return available_ && serving_.pid == 0 && next_.pid == 0; }
   void start_next();
   void drop(Process& process);
   void pause();

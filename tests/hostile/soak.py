@@ -115,7 +115,7 @@ class Victims:
         """The processes that see the function's code and run what its language runs."""
         language, index = self.live[name]
         word = {"native": f"victim_{index}", "python": "python3", "node": "node"}[language]
-        marks = [(pid, pathlib.Path("/proc", str(pid), "root", "var/task", f"{name}.mark")) for pid in descendants(self.rig.spawner)]
+        marks = [(pid, pathlib.Path("/proc", str(pid), "root", "var/task", f"{name}.mark")) for pid in self.rig.daemon.worker_pids()]
         return [pid for pid, mark in marks if os.path.exists(mark) and word in command_line(pid)]
 
     def kill(self, name, chance):

@@ -243,9 +243,11 @@ class Daemon:
         return None
 
     def worker_pids(self):
-        """Every process below the spawner that runs an interpreter or a function's own executable."""
+        """Every process below the spawner that runs an interpreter or a function's own executable for a sandbox: below its init, not
+        the spawner's own child, as the generic zygote is."""
         spawner = self.spawner_pid()
-        return [pid for pid in (descendants(spawner) if spawner else {}) if not descendants(pid)]
+        found = {pid: stat_of(pid) for pid in (descendants(spawner) if spawner else {}) if not descendants(pid)}
+        return [pid for pid, stat in found.items() if stat and stat[1] != spawner]
 
     # --- calls
 
