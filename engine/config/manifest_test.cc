@@ -105,7 +105,8 @@ TEST_CASE("a wrong value of function yaml is named with what is allowed") {
              Contains("workers_min") && Contains("workers_max"));
   CHECK_THAT(problem_of("network: internet"),
              Contains("network") && Contains("'internet'") && Contains("none, egress or host"));
-  CHECK(problem_of("network: host").empty());
+  // Whether an engine gives it is asked at the deploy.
+  CHECK(spec_of("name: f\nnetwork: host").network == Network::host);
   CHECK_THAT(problem_of("name: a\nname: b"), Contains("'name'") && Contains("twice"));
 }
 
