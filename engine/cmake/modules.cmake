@@ -76,6 +76,9 @@ if(HEARTH_SANITIZE)
   add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-fsanitize=${HEARTH_SANITIZE}>
     $<$<COMPILE_LANGUAGE:C,CXX>:-fno-sanitize-recover=undefined> -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${HEARTH_SANITIZE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND HEARTH_SANITIZE MATCHES "address")
+    add_compile_definitions(__SANITIZE_ADDRESS__=1)  # as gcc does by itself
+  endif()
 endif()
 if(HEARTH_FUZZ)
   add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-fsanitize=fuzzer-no-link,address,undefined>)

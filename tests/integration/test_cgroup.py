@@ -117,7 +117,7 @@ class CgroupLimits(DaemonTest):
     def deploy_functions(cls):
         cls.daemon.deploy("plain", {"app.py": FUNCTION}, manifest())
         cls.daemon.deploy("neighbour", {"app.py": FUNCTION}, manifest())
-        cls.daemon.deploy("roomy", {"app.py": FUNCTION}, manifest(memory="1024MB"))
+        cls.daemon.deploy("roomy", {"app.py": FUNCTION}, manifest(memory="1024MB", timeout="120s"))
         cls.daemon.deploy("half", {"app.py": FUNCTION}, manifest(cpu=0.25))
         cls.daemon.deploy("short", {"app.py": FUNCTION}, manifest(timeout="1s"))
 
@@ -142,7 +142,7 @@ class CgroupLimits(DaemonTest):
 
     def test_a_fork_bomb_meets_the_limit(self):
         self.need("cgroup_pids")
-        reply = self.daemon.invoke("roomy", {"kind": "forks"}).json()
+        reply = self.daemon.invoke("roomy", {"kind": "forks"}, timeout=120).json()
         self.assertEqual(reply.get("errno"), 11, reply)
         self.assertLess(reply["made"], PIDS)
         self.assertEqual(self.daemon.invoke("neighbour", {"kind": "ping"}).json(), "pong")

@@ -120,19 +120,20 @@ class Pool(DaemonTest):
 
     def test_a_function_that_does_not_load_backs_off_and_each_caller_hears_why(self):
         self.daemon.python("broken", "import os\nos.write(1, b'loading\\n')\nos._exit(1)\n", "memory: 64MB\n")
-        began, calls, slowest = time.monotonic(), 0, 0.0
+        began, took_each = time.monotonic(), []
         while time.monotonic() - began < 2.5:
             sent = time.monotonic()
             self.assert_names_the_cause(self.daemon.invoke("broken"), "init_failed", "Runtime.InitError")
-            calls, slowest = calls + 1, max(slowest, time.monotonic() - sent)
+            took_each.append(time.monotonic() - sent)
             time.sleep(0.01)
         took = time.monotonic() - began
         loads = self.daemon.request("GET", "/hearth/v1/functions/broken/logs").text.count("loading")
         # Tries after 0.1 s, 0.2 s, 0.4 s ...: in between a call fails at once with the last try's cause.
         most = 1 + int(math.log2(took / 0.1 + 1))
-        self.assertGreater(calls, 10 * most)
+        calls = len(took_each)
+        self.assertGreater(calls, 3 * most)
         self.assertTrue(2 <= loads <= most, f"{loads} loads in {took:.1f} s for {calls} calls")
-        self.assertLess(slowest, 1 * PATIENCE)
+        self.assertLess(sorted(took_each)[calls // 2], 0.1 * PATIENCE)  # most wait for no try; the machine may hold one up
         self.assert_repaired_at_once("broken")
 
     def test_a_function_that_crashes_in_each_call_backs_off_and_each_caller_hears_why(self):
