@@ -23,9 +23,10 @@ SANDBOX_MB_BAR = 0.4
 IDLE_MB_BAR = 25
 CONFINEMENT_BAR = 1.05
 SANDBOXES = 40  # of which a sandbox's own memory is the mean
+BUNDLE_BYTES, BUNDLE_BAR = 1 << 20, 0.75
 KERNEL_FIELDS = ("Slab", "KernelStack", "PageTables", "Percpu")
-FULL = {"calls": 40, "empty_calls": 30, "imports": 30, "bursts": 30, "sandbox_rounds": 5, "pairs": 15, "warm_calls": 50_000}
-QUICK = {"calls": 5, "empty_calls": 2, "imports": 1, "bursts": 1, "sandbox_rounds": 1, "pairs": 3, "warm_calls": 5_000}
+FULL = {"calls": 40, "empty_calls": 30, "bundles": 30, "imports": 30, "bursts": 30, "sandbox_rounds": 5, "pairs": 15, "warm_calls": 50_000}
+QUICK = {"calls": 5, "empty_calls": 2, "bundles": 3, "imports": 1, "bursts": 1, "sandbox_rounds": 1, "pairs": 3, "warm_calls": 5_000}
 
 
 def say(text=""):
@@ -48,6 +49,7 @@ class ColdRows:
         self.folders = kit.Folders()
         try:
             self.calls()
+            self.bundles()
             self.imports()
             self.bursts()
             self.memory()
@@ -98,6 +100,43 @@ class ColdRows:
             return pairs[1:]
         finally:
             hearth.close()
+
+    # --- the compile cache of a bundle
+
+    def bundles(self):
+        if "node" not in self.kinds:
+            return
+        say(f"\ncold calls of a CommonJS bundle of {BUNDLE_BYTES >> 20} MiB after the first one, with and without a compile cache, "
+            f"{self.size['bundles']} of each, alternating")
+        settings = "timeout: 30s\nmemory: 512MB\nrecycle: {max_calls: 1}\nconcurrency: {workers_max: 1}\n"  # so that each call is cold
+        folder = self.folders.bundle("bundle", BUNDLE_BYTES, settings)
+        servers = []
+        try:
+            for config in (None, {"limits": {"compile_cache_per_function": 0}}):
+                servers.append(self.hearth(config, functions=[folder]))
+            first = [self.cold_bundle(server) for server in servers]
+            pairs = []
+            for i in range(self.size["bundles"]):
+                order = servers if i % 2 == 0 else servers[::-1]
+                took = {server: self.cold_bundle(server) for server in order}
+                pairs.append([took[server] for server in servers])
+            metrics = servers[0].metrics()
+            held = kit.total(metrics, "hearth_compile_cache_bytes")
+            hits = kit.total(metrics, "hearth_compile_cache_hits_total")
+        finally:
+            for server in servers:
+                server.close()
+        if hits != self.size["bundles"]:
+            raise SystemExit(f"bench: {hits:.0f} of {self.size['bundles']} workers used the cache: not what was to be measured")
+        self.rows["bundle"] = {"first": first, "pairs": pairs, "cache_bytes": held}
+        say(f"  first call {first[0] * 1000:.0f} ms (makes a cache of {held / 1e6:.1f} MB), {first[1] * 1000:.0f} ms without; "
+            f"later ones {milliseconds([p[0] for p in pairs])}, {milliseconds([p[1] for p in pairs])} without")
+        self.bench.bar("cold call of a bundle with its compile cache / without", [ours / theirs for ours, theirs in pairs], BUNDLE_BAR, False)
+
+    def cold_bundle(self, server):
+        kit.wait_for(lambda: kit.function_workers(server, "bundle") == 0, "the bundle's last worker to go")
+        kit.wait_at_rest(server, "nodejs", 1)
+        return kit.timed_call(server.port, "bundle", {})[0]
 
     # --- heavy imports
 

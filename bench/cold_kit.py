@@ -84,6 +84,21 @@ class Folders:
         (package / "__init__.py").write_text("".join(f"from heavy import m{i}\n" for i in range(MODULES)))
         return folder
 
+    def bundle(self, name, size, settings):
+        """A Node.js function whose one file is a bundle: small modules in functions of their own, of which each is run and few of whose methods are."""
+        parts, length = ["'use strict';\nconst all = [];\n"], 0
+        while length < size:
+            i = len(parts)
+            parts.append(
+                f"all.push(function (exports) {{ 'use strict'; class Shape{i} {{ constructor(size) {{ this.size = size; this.seen = []; }}\n"
+                f"  area(by) {{ if (by > {i}) {{ for (let k = 0; k < by; k++) this.seen.push({{ k, name: 'shape {i} ' + k }}); }} return this.size * by + {i}; }}\n"
+                f"  async load(name) {{ try {{ const found = await this.find(name); return Object.assign({{}}, found, {{ number: {i} }}); }} catch (error) {{ throw new Error('shape {i}: ' + error.message); }} }}\n"
+                f"  find(name) {{ switch (name) {{ case 'one': return Promise.resolve({{ name }}); case 'two': return null; default: return undefined; }} }} }}\n"
+                f"exports.use = function use(value) {{ return new Shape{i}(value).area(2); }}; exports.first = exports.use({i}); exports.Shape{i} = Shape{i}; }});\n")
+            length += len(parts[-1])
+        parts.append("let count = 0;\nfor (const one of all) { const exported = {}; one(exported); count += exported.first > 0 ? 1 : 0; }\nexports.handler = async () => count;\n")
+        return self.make(name, {"index.js": "".join(parts)}, f"runtime: nodejs\nhandler: index.handler\n{settings}")
+
     def close(self):
         shutil.rmtree(self.root, ignore_errors=True)
 

@@ -387,7 +387,7 @@ process.on('exit', function (status) {
 async function exercise() {
   const environment = Object.assign({}, process.env);
   channel.rehearse(callbacks, channel.INIT, JSON.stringify({ function: 'exercise', handler: 'exercise.handler', root: __dirname,
-    environment: Object.assign({}, environment, { HEARTH_EXERCISE: '1', HEARTH_DEBUG_PORT: '' }), memory_mb: 128, per_worker: 1 }));
+    environment: Object.assign({}, environment, { HEARTH_EXERCISE: '1', HEARTH_DEBUG_PORT: '' }), memory_mb: 128, per_worker: 1, compile_cache: 1 }));
   while (handler === null) await turn();
   const fixed = '\0'.repeat(channel.CALL_FIXED_BYTES);
   for (const event of ['{"name":"world"}', '{"name":"world"}', '{"print":1}', '{"fail":1}', '[', '']) {

@@ -43,7 +43,6 @@ function begin(ceiling) {
   const received = parts;
   parts = [];
   if (received.length === 0 && !(ceiling > 0)) return;
-  if (typeof require('zlib').crc32 !== 'function') return; // Node before 20.15
   const given = received.length === 0 ? null : complete ? parse(Buffer.concat(received)) : undefined;
   loading = { given: given || null, ceiling: ceiling, sources: [], verdict: given === undefined ? REJECTED : 0 };
   if (given === undefined) return;
@@ -80,6 +79,7 @@ function _compile(content, filename, format) {
 function compile(content, filename, format) {
   if (typeof content !== 'string' || content.length < LEAST_CHARS) return null;
   if (typeof filename !== 'string' || !path.isAbsolute(filename) || (format !== undefined && format !== 'commonjs')) return null;
+  if (typeof require('zlib').crc32 !== 'function') return null; // Node before 20.15; loaded here since small functions are not to wait for it
   // Node's loader would use another wrapper, or keep the source's map.
   if (Module.wrap('') !== WRAPPED || process.sourceMapsEnabled || IMPORT_CALL.test(content)) return null;
   try {
