@@ -80,8 +80,8 @@ Failure set_limits(const ProcessLimits& limits) {
   return lower(RLIMIT_NPROC, limits.nproc, limits.nproc, "limit processes");
 }
 
-Failure set_memory_limit(pid_t pid, uint64_t data_bytes, uint32_t uid) {
-  const rlimit limit{data_bytes, data_bytes};
+Failure set_function_limits(pid_t pid, uint64_t data_bytes, uint64_t file_bytes, uint32_t uid) {
+  const rlimit data{data_bytes, data_bytes}, file{file_bytes, file_bytes};
   const uid_t own_uid = getuid();
   const gid_t own_gid = getgid();
   const bool switch_ids = uid != 0 && uid != own_uid;
@@ -90,7 +90,8 @@ Failure set_memory_limit(pid_t pid, uint64_t data_bytes, uint32_t uid) {
   if (switch_ids && (sys::set_gids(uid, ~0u, ~0u) != 0 || sys::set_uids(uid, ~0u, ~0u) != 0))
     return Failure::at("take the worker's uid");
   Failure failure;
-  if (prlimit(pid, RLIMIT_DATA, &limit, nullptr) != 0) failure = Failure::at("limit memory");
+  if (prlimit(pid, RLIMIT_DATA, &data, nullptr) != 0) failure = Failure::at("limit memory");
+  if (prlimit(pid, RLIMIT_FSIZE, &file, nullptr) != 0) failure = Failure::at("limit file size");
   if (switch_ids &&
       (sys::set_uids(own_uid, ~0u, ~0u) != 0 || sys::set_gids(own_gid, ~0u, ~0u) != 0))
     return Failure::at("take the own uid back");

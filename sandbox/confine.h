@@ -23,19 +23,25 @@ struct MemoryLimits {
 MemoryLimits memory_limits(const char* runtime, uint64_t memory_bytes, uint64_t tmp_bytes,
                            bool has_group);
 
+// RLIMIT_FSIZE, for memory files, and where /tmp is the host's. The sizes of the sandbox's own /tmp
+// and /dev/shm are reached first, and with a memory group the group's limit is.
+constexpr uint64_t file_limit(uint64_t data_bytes, uint64_t tmp_bytes) {
+  return data_bytes > tmp_bytes ? data_bytes : tmp_bytes;
+}
+
 struct ProcessLimits {
   uint64_t data_bytes;
-  uint64_t file_bytes;
+  uint64_t file_bytes;  // file_limit()
   uint32_t nofile;
   uint32_t
       nproc;  // 0 = leave it: in degraded mode it would count the host's processes of the same uid
 };
 Failure set_limits(const ProcessLimits& limits);
 
-// The memory limit of another process. It must have the caller's real uid and gid, or `uid` names
-// its uid (= gid) and the caller may set its own real ids to it for a moment; CAP_SYS_RESOURCE is
-// not needed.
-Failure set_memory_limit(pid_t pid, uint64_t data_bytes, uint32_t uid);
+// The limits of another process on memory and files, lowered to those of its function. It must have
+// the caller's real uid and gid, or `uid` names its uid (= gid) and the caller may set its own real
+// ids to it for a moment; CAP_SYS_RESOURCE is not needed.
+Failure set_function_limits(pid_t pid, uint64_t data_bytes, uint64_t file_bytes, uint32_t uid);
 
 // Drops every capability, the bounding set included, and takes `uid` as uid and gid with no
 // supplementary groups. uid 0 = keep the ids.

@@ -219,9 +219,8 @@ void run_worker(Launch l, pid_t init) {
   if (mode != Mode::kOff && l.landlock > 0)
     must(l, restrict_files({l.config, l.runtime, l.code, l.landlock}));
   const SpawnerConfig& config = *l.config;
-  const uint64_t file_bytes = config.memory_max > l.tmp_bytes ? config.memory_max : l.tmp_bytes;
   must(l, set_limits({.data_bytes = l.data_bytes,
-                      .file_bytes = file_bytes,
+                      .file_bytes = file_limit(l.data_bytes, l.tmp_bytes),
                       .nofile = config.nofile,
                       .nproc = l.nproc}));
   must(l, die_with_parent(SIGKILL));

@@ -261,7 +261,9 @@ Failure Spawner::bind_code(Slot& slot, const Request& request) {
   if (Failure f = cgroups_.limit(request.slot, group_limits(request, slot.runtime, slot.tmp_bytes)))
     return f;
   const uint64_t data_bytes = data_limit(request, slot.runtime, slot.tmp_bytes);
-  if (Failure f = set_memory_limit(slot.worker, data_bytes, uid_of(slot.uid_index))) return f;
+  if (Failure f = set_function_limits(
+          slot.worker, data_bytes, file_limit(data_bytes, slot.tmp_bytes), uid_of(slot.uid_index)))
+    return f;
   if (has_namespaces(config_.mode)) {
     if (Failure f = mount_code_late(own_mounts_.get(), slot.mounts.get(), request.code)) {
       if (strcmp(f.step, kLostOwnMounts) == 0) done_ = true;

@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <string>
 
 #include "sandbox/message.h"
 #include "sandbox/probe.h"
@@ -42,6 +44,14 @@ std::vector<int> processes_of(const std::string& program) {
     if (text == program) found.push_back(atoi(entry.path().filename().c_str()));
   }
   return found;
+}
+
+// The soft limit in /proc/PID/limits, whose columns are as wide as their names' one.
+uint64_t limit_of(int pid, const std::string& name) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/limits");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with(name)) return std::stoull(line.substr(26));
+  return 0;
 }
 
 }  // namespace
@@ -149,6 +159,33 @@ TEST_CASE("a native function is executed from its code folder") {
   CHECK(spawn(1, "hello.txt", 'a') == EACCES);
   CHECK(spawn(1, "bin/handler", 'd') != 0);
   CHECK(spawn(1, "bin/handler", 'a') == 0);
+}
+
+TEST_CASE("the size of a file is bound by its function, not by the ceiling") {
+  const Mode mode = GENERATE(Mode::kStrict, Mode::kUser, Mode::kDegraded);
+  CAPTURE(mode_name(mode));
+  if (!allowed(mode)) return;
+  Rig rig(mode);
+  rig.config.tmp_bytes = 48u << 20;
+  rig.start();
+  const bool group = rig.ready.layers[static_cast<size_t>(Layer::kCgroupMemory)].on != 0;
+  const auto file_limit_of = [](const TestWorker& worker) {
+    return limit_of(worker.pid, "Max file size");
+  };
+  TestWorker worker = rig.spawn(0);  // parked: of any function
+  REQUIRE(worker.line() == "HELLO");
+  const uint64_t parked = file_limit_of(worker);
+  CHECK(parked >= rig.config.memory_max);
+  REQUIRE(rig.assign(worker, code_hash('a'), 64u << 20).error == 0);
+  CHECK(file_limit_of(worker) < parked);
+  CHECK(file_limit_of(worker) == limit_of(worker.pid, "Max data size"));
+  if (!group) CHECK(file_limit_of(worker) == (64u + 16) << 20);  // with the runtime's headroom
+  TestWorker small = rig.spawn(1, 0, 16u << 20);
+  REQUIRE(small.line() == "HELLO");
+  // All of /tmp may be one file, also of a function with less memory.
+  CHECK(file_limit_of(small) ==
+        std::max(limit_of(small.pid, "Max data size"), rig.config.tmp_bytes));
+  if (!group) CHECK(file_limit_of(small) == rig.config.tmp_bytes);
 }
 
 TEST_CASE("a kill takes the whole sandbox, daemons included, before the exit is told") {

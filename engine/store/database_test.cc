@@ -108,8 +108,9 @@ TEST_CASE("a state folder that others may pass shows them nothing") {
   const auto state = StateFolder::open(*std::move(lock));
   REQUIRE(state);
   CHECK(mode_of(path) == 0711);
-  const auto database = Database::open(state->database_path());
+  auto database = Database::open(state->database_path());
   REQUIRE(database);
+  REQUIRE(database->execute("CREATE TABLE t (x)"));
   for (const char* name : {"/hearth.db", "/hearth.db-wal", "/hearth.db-shm", "/lock"})
     CHECK(mode_of(path + name) == 0600);
   for (const char* name : {"/archives", "/staging", "/logs"}) CHECK(mode_of(path + name) == 0700);

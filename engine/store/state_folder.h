@@ -1,4 +1,5 @@
-// The state folder: one daemon's, mode 0700 (0711: let_others_pass), with a lock that lives as long as this object. Layout:
+// The state folder: one daemon's, mode 0700 (0711: let_others_pass), with a lock that lives as long
+// as this object. Layout:
 //   lock            flock; holds the owner's pid as text
 //   hearth.db       SQLite (with -wal and -shm)
 //   code/SHA256/    unpacked code, read-only input of sandboxes; code/ itself can be passed, not

@@ -111,6 +111,8 @@ def handler(event, context):
         return "left a daemon behind"
     if kind == "kill":
         os.kill(os.getpid(), event["signal"])
+    if kind == "mounts":
+        return [line.split()[3:5] for line in open("/proc/self/mountinfo")]
     if kind == "kexec":
         libc.syscall(246, 0, 0, 0, 0, 0)
 
@@ -164,6 +166,15 @@ class Inside(DaemonTest):
         self.assertIn("worked", got["tmp"])
         self.assertEqual(self.daemon.invoke("other").json(), [], "another function's /tmp is its own")
         self.assertFalse(os.path.exists("/tmp/mine"))
+
+    def test_the_mounts_show_the_path_of_the_own_code_and_of_no_other(self):
+        roots = {at: root for root, at in self.probe("mounts")}
+        state = str(self.daemon.state.resolve())
+        inside = {at for at, root in roots.items() if root != "/" and state.endswith(root.split("/code/")[0].split("/runtimes/")[0])}
+        self.assertEqual(inside, {"/var/task", "/var/runtime"}, roots)
+        self.assertRegex(roots["/var/task"], r"/code/[0-9a-f]{64}$")
+        self.assertRegex(roots["/var/runtime"], r"/runtimes/[0-9a-f]{64}$")
+        self.assertEqual({at for at in roots if at.startswith("/var/")}, {"/var/task", "/var/runtime"})
 
     def test_descriptors_processes_and_identity(self):
         got = self.probe("process", daemon=self.daemon.pid)
