@@ -10,6 +10,7 @@
 
 #include "loop/loop.h"
 #include "sandbox/egress/address.h"
+#include "sandbox/egress/allow.h"
 #include "sandbox/egress/rules.h"
 #include "tests/catch.h"
 

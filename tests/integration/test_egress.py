@@ -1,4 +1,5 @@
 """Functions with network: egress, against servers of this machine: real interpreters, real daemons, in strict and user mode."""
+import pathlib
 import socket
 import struct
 import threading
@@ -129,6 +130,20 @@ class Egress(DaemonTest):
 
     def call(self, name, host, port, how="socket"):
         return self.daemon.invoke(name, {"host": host, "port": port, "how": how}).json()
+
+    def test_an_agent_is_in_the_cgroup_of_its_worker(self):
+        spawner = self.daemon.spawner_pid()
+        own = pathlib.Path(f"/proc/{spawner}/cgroup").read_text()
+        self.call("py", "127.0.0.1", self.server.port)
+        groups = {}
+        for pid in pathlib.Path(f"/proc/{spawner}/task/{spawner}/children").read_text().split():
+            name = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+            groups.setdefault(name, set()).add(pathlib.Path(f"/proc/{pid}/cgroup").read_text())
+        self.assertIn("hearth-egress", groups)
+        if "/slot-" not in "".join(groups["hearth-init"]):
+            self.skipTest("no cgroups here")
+        self.assertNotIn(own, groups["hearth-egress"])
+        self.assertLessEqual(groups["hearth-egress"], groups["hearth-init"])
 
     def test_python_reaches_what_is_named(self):
         for host in ("127.0.0.1", "api.example.com"):

@@ -85,6 +85,20 @@ class Zygotes(DaemonTest):
         self.assertEqual(reply.status, 200, reply)
         self.assertLess(took, INIT_S * (0.5 if PATIENCE == 1 else 1))
 
+    def test_the_next_worker_waits_already(self):
+        spares, used = self.daemon.metrics()["hearth_zygote_spares"], 'hearth_zygote_spares_total{outcome="used"}'
+        self.with_zygote("ahead")
+        wait_until(lambda: self.daemon.metrics()['hearth_function_workers{function="ahead",state="idle"}'] == 0, "no worker", 20 * PATIENCE)
+        wait_until(lambda: self.daemon.metrics()["hearth_zygote_spares"] > spares, "a spare", 20 * PATIENCE)
+        before = self.daemon.metrics()
+        reply = self.daemon.invoke("ahead", {}, {"X-Amz-Log-Type": "Tail"})
+        self.assertEqual(reply.status, 200, reply)
+        self.assertIn("\tStart: zygote\t", base64.b64decode(reply.headers["x-amz-log-result"]).decode())
+        after = self.daemon.metrics()
+        way = 'hearth_cold_starts_total{runtime="python3",way="zygote"}'
+        self.assertEqual((after[used] - before[used], after[way] - before[way]), (1, 1))
+        wait_until(lambda: self.daemon.metrics()["hearth_zygote_spares"] > spares, "the next one", 20 * PATIENCE)
+
     def test_logs_are_those_of_the_call(self):
         self.with_zygote("logs")
 

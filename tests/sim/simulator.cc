@@ -28,6 +28,7 @@ Limits Simulator::make_limits(Random& random) {
   limits.freeze_after = milliseconds(random.chance(200) ? 0 : random.between(10, 100));
   limits.init_timeout = milliseconds(400);
   limits.boot_timeout = milliseconds(500);
+  limits.zygote_spares = random.below(5);
   return limits;
 }
 
