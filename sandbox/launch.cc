@@ -282,6 +282,7 @@ void reap(const Launch& l, pid_t worker) {
 
 [[noreturn]] void watch_worker(const Launch& l, int signals, pid_t worker) {
   pollfd fds[2] = {{l.lifeline, POLLIN, 0}, {signals, POLLIN, 0}};
+  reap(l, worker);  // forget_handlers() has also forgotten a SIGCHLD that had come by then
   while (true) {
     if (poll(fds, 2, -1) < 0 && errno != EINTR) end_init(l, kSetupFailed);
     if (fds[0].revents != 0) end_init(l, kSetupFailed);
