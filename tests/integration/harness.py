@@ -152,7 +152,8 @@ class Daemon:
         self.process = None
         self.port = None
         self.own_work = work is None
-        self.work = pathlib.Path(work or tempfile.mkdtemp(prefix="hearth-test-"))
+        # Degraded functions may write to /tmp, so no state may lie there.
+        self.work = pathlib.Path(work or tempfile.mkdtemp(prefix="hearth-test-", dir="/var/tmp" if sandbox == "degraded" else None))
         try:
             self._prepare(config, state, listen, sandbox, arguments)
         except BaseException:

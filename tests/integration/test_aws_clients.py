@@ -24,7 +24,9 @@ def archive(files):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as zipped:
         for name, text in files.items():
-            zipped.writestr(name, text)
+            entry = zipfile.ZipInfo(name)  # without a time: the same bytes at any second
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
+            zipped.writestr(entry, text)
     return out.getvalue()
 
 
