@@ -52,6 +52,7 @@ bool Spawner::send_front() {
     answer.error = out.error;
     copy_text(answer.detail, out.detail);
     answer.pid = out.pid;
+    answer.leftovers = out.leftovers;
     data = {&answer, sizeof answer};
   }
   msghdr message{};

@@ -67,13 +67,6 @@ bool is_host_name(std::string_view name) {
   return !std::all_of(last.begin(), last.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// The one place that says what can be done with leftovers so far.
-Status check_leftovers_available(Leftovers leftovers) {
-  if (leftovers == Leftovers::freeze) return ok();
-  return bad(fmt::format("leftovers '{}' is not available: 'freeze' is the only value so far",
-                         leftovers_name(leftovers)));
-}
-
 Status validate_recycle(const Recycle& recycle) {
   if (recycle.max_age != milliseconds(0) &&
       (recycle.max_age < kRecycleAgeLeast || recycle.max_age > kRecycleAgeMost)) {
@@ -159,7 +152,6 @@ Status validate(const Isolation& isolation) {
     return bad(fmt::format("tmp is {} bytes: 1 MB to {} MB are allowed", isolation.tmp_bytes,
                            kTmpMost >> 20));
   }
-  HEARTH_TRY(check_leftovers_available(isolation.leftovers));
   HEARTH_TRY(validate_recycle(isolation.recycle));
   if (isolation.egress_allow.size() > kAllowMax) {
     return bad(fmt::format("network.allow has {} entries: at most {} are allowed",
