@@ -318,6 +318,8 @@ void EngineStatus::append_warm(MetricsText& out) {
               stats.freezes);
   out.counter("hearth_worker_thaws_total", "Workers that were woken.", stats.thaws);
   out.gauge("hearth_workers_frozen", "Workers that stand still.", stats.frozen);
+  out.counter("hearth_leftovers_killed_total",
+              "Processes that calls had left behind (leftovers: kill).", stats.leftovers_killed);
   out.counter("hearth_worker_prewarms_total",
               "Workers started since a call was expected (keep_alive.policy).", stats.prewarms);
   out.family("hearth_worker_recycles_total", MetricsText::Type::counter,

@@ -150,6 +150,29 @@ void Cgroups::thaw(uint32_t slot) {
     write_cgroup_file(at, "freezer.state", "THAWED");
 }
 
+bool Cgroups::is_frozen(uint32_t slot) const {
+  const Hierarchy* h = with(Controller::kFreezer);
+  if (h == nullptr) return false;
+  const SlotName name(slot);
+  const CgroupDir at{h->root.get(), name.text};
+  if (h->v2) return read_cgroup_value(at, "cgroup.events", "frozen") == 1;
+  char text[32];
+  return read_cgroup_file(at, "freezer.state", text, sizeof text) &&
+         strncmp(text, "FROZEN", 6) == 0;
+}
+
+bool Cgroups::kill_needs_thaw() const {
+  const Hierarchy* h = with(Controller::kFreezer);
+  return h != nullptr && !h->v2;
+}
+
+void Cgroups::each_process(uint32_t slot, void (*each)(void* context, pid_t pid),
+                           void* context) const {
+  const SlotName name(slot);
+  if (const Hierarchy* h = with(Controller::kFreezer))
+    each_cgroup_process({h->root.get(), name.text}, each, context);
+}
+
 void Cgroups::kill(uint32_t slot) {
   const Hierarchy* h = with(Controller::kFreezer);
   if (h == nullptr) return;

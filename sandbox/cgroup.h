@@ -64,6 +64,12 @@ class Cgroups {
 
   void freeze(uint32_t slot);
   void thaw(uint32_t slot);
+  // Does everything in the group stand still, after freeze()?
+  bool is_frozen(uint32_t slot) const;
+  // Version 1: what is killed while it is frozen dies when it is thawed.
+  bool kill_needs_thaw() const;
+  // Calls `each` for every process of the group as it is now; nothing where there is no freezer.
+  void each_process(uint32_t slot, void (*each)(void* context, pid_t pid), void* context) const;
   // Kills everything in the group, frozen or not; nothing where there is no freezer.
   void kill(uint32_t slot);
   CgroupEvents events(uint32_t slot) const;

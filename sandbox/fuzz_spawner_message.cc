@@ -24,7 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // What passed must be within its bounds.
   if (request.slot >= config.slots_max) abort();
   if (request.type == MessageType::kKill || request.type == MessageType::kFreeze ||
-      request.type == MessageType::kThaw)
+      request.type == MessageType::kThaw || request.type == MessageType::kKillLeftovers ||
+      request.type == MessageType::kCountLeftovers)
     return 0;
   if (request.zygote_slot >= config.slots_max) abort();
   if (request.cpu_millis > kCpuMillisMax) abort();

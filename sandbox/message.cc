@@ -206,6 +206,8 @@ Check check_request(std::span<const std::byte> message, const SpawnerConfig& con
     case MessageType::kKill:
     case MessageType::kFreeze:
     case MessageType::kThaw:
+    case MessageType::kKillLeftovers:
+    case MessageType::kCountLeftovers:
       if (!take(message, body.slot)) return Check::kDrop;
       take_ids(body.slot, request);
       break;

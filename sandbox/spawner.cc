@@ -118,7 +118,10 @@ void Spawner::on_request(const Request& request) {
   Slot& slot = slots_[request.slot];
   if (slot.state == State::kFree || slot.generation != request.generation) return;
   if (request.type == MessageType::kKill) return request_kill(slot);
-  if (slot.state == State::kRunning) freeze(slot, request.type == MessageType::kFreeze);
+  if (slot.state != State::kRunning) return;
+  if (request.type == MessageType::kKillLeftovers || request.type == MessageType::kCountLeftovers)
+    return clear_leftovers(slot, request.type == MessageType::kKillLeftovers);
+  freeze(slot, request.type == MessageType::kFreeze);
 }
 
 void Spawner::spawn(const Request& request) {

@@ -11,6 +11,7 @@
 #include "sandbox/egress/availability.h"
 #include "sandbox/launch.h"
 #include "sandbox/layers.h"
+#include "sandbox/leftovers.h"
 #include "sandbox/message.h"
 #include "sandbox/spawner_protocol.h"
 #include "sandbox/zygote_keeper.h"
@@ -99,6 +100,7 @@ class Spawner {
     MessageType type;
     uint32_t slot, generation;
     int32_t error, pid, wait_status;
+    uint32_t leftovers;
     bool killed, oom, oom_child, pids_hit, with_family, warm;
     char detail[kDetailMax];
     UniqueFd fds[kForkFds];
@@ -127,6 +129,10 @@ class Spawner {
   void freeze(Slot& slot, bool frozen);
   void tell_events(const Slot& slot, Outgoing& out) const;
   void request_kill(Slot& slot);
+  // spawner_leftovers.cc
+  void clear_leftovers(Slot& slot, bool kill);
+  Failure clear_group(const Slot& slot, Leftovers& found);
+  Failure clear_tree(const Slot& slot, Leftovers& found);
   void assign(const Request& request);
   Failure bind_code(Slot& slot, const Request& request);
   void kill_slot_processes(Slot& slot);

@@ -35,12 +35,15 @@ enum class MessageType : uint32_t {
   kFreeze = 5,
   kThaw = 6,
   kFork = 7,
+  kKillLeftovers = 8,
+  kCountLeftovers = 9,
   // spawner -> engine
-  kReady = 101,     // answer to kConfig: the modes and layers in force, or why not
-  kSpawned = 102,   // answer to kSpawn; on success carries kSpawnFds descriptors
-  kAssigned = 103,  // answer to kAssign
-  kExited = 104,    // the sandbox is gone: every process in it, its mounts and its cgroups
-  kForkEnds = 105,  // first answer to kFork; carries kForkFds descriptors
+  kReady = 101,      // answer to kConfig: the modes and layers in force, or why not
+  kSpawned = 102,    // answer to kSpawn; on success carries kSpawnFds descriptors
+  kAssigned = 103,   // answer to kAssign
+  kExited = 104,     // the sandbox is gone: every process in it, its mounts and its cgroups
+  kForkEnds = 105,   // first answer to kFork; carries kForkFds descriptors
+  kLeftovers = 106,  // answer to kKillLeftovers and kCountLeftovers
 };
 
 // The life of a slot: kSpawn -> kSpawned. With an error the slot is free again and nothing more
@@ -50,6 +53,11 @@ enum class MessageType : uint32_t {
 // kFreeze stops every process of the sandbox where it stands, kThaw lets it go on; neither has an
 // answer, and both are ignored for another generation and where there is no freezer. kAssign thaws,
 // and a kill takes effect on a frozen sandbox too.
+// kKillLeftovers kills every process of the sandbox but its init and its worker, kCountLeftovers
+// counts them; both freeze the sandbox first and leave it so until kThaw, where there is a freezer.
+// Each is answered with one kLeftovers, unless its slot is free or of another generation: then its
+// kExited is on its way. EAGAIN in it: they forked faster than they could be killed, and the
+// sandbox is killed. ENOTSUP: a worker of a zygote, and no freezer tells whose process is whose.
 // Closing the control socket or the lifeline ends the spawner and all sandboxes.
 //
 // A slot that was spawned with `family` holds a zygote, and kFork makes further workers in its
@@ -201,21 +209,23 @@ struct AssignRequest {
   char code[kSha256Hex];
 };
 
-struct SlotRequest {  // kKill, kFreeze, kThaw
+struct SlotRequest {  // kKill, kFreeze, kThaw, kKillLeftovers, kCountLeftovers
   Header header;
   uint32_t slot, generation;
 };
 using KillRequest = SlotRequest;
 
-struct Answer {  // kSpawned and kAssigned
+struct Answer {  // kSpawned, kAssigned and kLeftovers
   Header header;
   uint32_t slot, generation;
   int32_t error;            // 0, or an errno
   char detail[kDetailMax];  // the step that failed, in words. On success, when the worker has its
                             // code: where the worker sees it (INIT's "root"): "/var/task", or in
-                            // the modes degraded and off the folder's real path
+                            // the modes degraded and off the folder's real path. kLeftovers: the
+                            // names of processes that were there, as many as fit, plain ASCII
   int32_t pid;              // kSpawned: the worker's pid as the spawner sees it (for /proc figures)
   uint8_t warm;             // kSpawned: 1 = a copy of the generic zygote, 0 = started by an exec
+  uint32_t leftovers;       // kLeftovers: processes that were killed, or counted
 };
 
 struct ExitedMessage {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/unique_fd.h"
@@ -32,9 +33,14 @@ pid_t parent_of(const char* pid) {
   text[n] = '\0';
   const char* end = strrchr(text, ')');
   int parent = -1;
+  int threads = 0;
   char state;
-  if (end == nullptr || sscanf(end + 1, " %c %d", &state, &parent) != 2) return -1;
-  return state == 'Z' ? -1 : parent;
+  if (end == nullptr ||
+      sscanf(end + 1, " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d",
+             &state, &parent, &threads) != 3)
+    return -1;
+  // Of a process whose first thread has ended the others go on.
+  return state == 'Z' && threads <= 1 ? -1 : parent;
 }
 
 size_t read_table() {
@@ -51,8 +57,8 @@ size_t read_table() {
   return count;
 }
 
-// Marks what descends from marked ones, until nothing changes; then kills all that are marked.
-size_t spread_and_kill(size_t count, pid_t root) {
+// Marks what descends from `root` and from marked ones, until nothing changes.
+void spread(size_t count, pid_t root) {
   bool changed = true;
   while (changed) {
     changed = false;
@@ -64,6 +70,10 @@ size_t spread_and_kill(size_t count, pid_t root) {
       if (below) g_table[i].marked = changed = true;
     }
   }
+}
+
+size_t spread_and_kill(size_t count, pid_t root) {
+  spread(count, root);
   size_t killed = 0;
   for (size_t i = 0; i < count; ++i)
     if (g_table[i].marked && kill(g_table[i].pid, SIGKILL) == 0) ++killed;
@@ -73,6 +83,22 @@ size_t spread_and_kill(size_t count, pid_t root) {
 }  // namespace
 
 size_t kill_descendants(pid_t root) { return spread_and_kill(read_table(), root); }
+
+void each_descendant(pid_t root, void (*each)(void* context, pid_t pid, pid_t parent),
+                     void* context) {
+  const size_t count = read_table();
+  spread(count, root);
+  for (size_t i = 0; i < count; ++i)
+    if (g_table[i].marked) each(context, g_table[i].pid, g_table[i].parent);
+}
+
+bool signal_child(pid_t pid, pid_t parent, int signal) {
+  char text[16];
+  snprintf(text, sizeof text, "%d", pid);
+  const UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!fd.valid() || parent_of(text) != parent) return false;
+  return syscall(SYS_pidfd_send_signal, fd.get(), signal, nullptr, 0) == 0;
+}
 
 size_t kill_strays(bool (*known)(void* context, pid_t pid), void* context) {
   const size_t count = read_table();

@@ -74,7 +74,7 @@ A function is a folder: its code, and function.yaml if the defaults don't fit.
   cpu: 0.5                 # CPUs; none named: no quota
   network: none
   sandbox: strict          # refuse to run in a weaker mode: degraded, user or strict
-  leftovers: freeze        # between calls threads and children stand still; the only value so far
+  leftovers: freeze        # children of past calls stand still; kill: end; recycle: a new worker
   recycle: {max_calls: 10000, max_age: 1h, max_rss: 200MB}   # when a worker is replaced; none named: never
   zygote: auto             # or off: init code is never shared between workers by fork
   tmp: 64MB                # size of /tmp

@@ -61,7 +61,7 @@ TEST_CASE("a name that no key knows comes with those that it knows") {
   CHECK_THAT(problem_of("sandbox: off"), Contains("degraded, user or strict"));
   CHECK_THAT(problem_of("name: f\nleftovers: ignore"),
              Contains("function.yaml:2: leftovers") && Contains("freeze, kill or recycle"));
-  CHECK_THAT(problem_of("leftovers: kill"), Contains("leftovers 'kill' is not available"));
+  CHECK(spec_of("leftovers: kill").leftovers == Leftovers::kill);
   CHECK_THAT(problem_of("zygote: on"), Contains("auto or off"));
 }
 

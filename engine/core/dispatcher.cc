@@ -208,7 +208,7 @@ Worker* Dispatcher::pick_worker(Function& function, MonotonicTime now) {
   Worker* best = nullptr;
   for (Worker* w = function.workers.front(); w != nullptr; w = function.workers.next(*w)) {
     if (w->state != Worker::State::ready || !w->counted || w->calls.size() >= per_worker + ahead ||
-        w->left == 0)
+        w->left == 0 || w->clearing)
       continue;
     if (w->calls.size() >= per_worker && pool_.stalled(*w, now)) continue;
     if (best == nullptr || w->calls.size() < best->calls.size()) best = w;
@@ -276,7 +276,7 @@ Worker* Dispatcher::free_worker(Function& function, const Worker* but) {
   if (per_worker == 1) return nullptr;
   for (Worker* w = function.workers.front(); w != nullptr; w = function.workers.next(*w)) {
     if (w != but && w->state == Worker::State::ready && w->counted && w->left != 0 &&
-        w->calls.size() < per_worker)
+        !w->clearing && w->calls.size() < per_worker)
       return w;
   }
   return nullptr;
@@ -289,7 +289,7 @@ void Dispatcher::feed(Worker& worker) {
   const MonotonicTime now = clock_.now();
   const uint32_t room = pool_.capacity(worker, now);
   while (worker.state == Worker::State::ready && worker.counted && worker.left != 0 &&
-         worker.calls.size() < room) {
+         !worker.clearing && worker.calls.size() < room) {
     Call* call = function.queue.front();
     if (call == nullptr) return;
     if (call->limit != Deadline{} && call->limit <= now) {

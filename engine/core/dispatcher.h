@@ -56,6 +56,7 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   // WorkerEvents
   void on_worker_parked(WorkerId worker) override;
   void on_worker_ready(WorkerId worker, uint32_t init_us) override;
+  void on_leftovers(WorkerId worker, uint32_t count, bool lost) override;
   void on_worker_init_failed(WorkerId worker, std::string_view error_json) override;
   bool on_reply(WorkerId worker, InvocationId call, const WorkerReply& reply) override;
   bool on_reply_too_large(WorkerId worker, InvocationId call) override;

@@ -70,6 +70,8 @@ void WorkerPool::check_invariants() {
       ++frozen;
       HEARTH_ASSERT(worker.state == Worker::State::ready && worker.calls.empty());
     }
+    if (worker.clearing && worker.state == Worker::State::ready)
+      HEARTH_ASSERT(worker.frozen && !idle && worker.calls.empty());
     if (worker.state == Worker::State::parked)
       HEARTH_ASSERT(PoolKey::at(worker.pool_key).runtime == worker.runtime);
     if (idle) HEARTH_ASSERT(worker.left != 0);
@@ -80,7 +82,7 @@ void WorkerPool::check_invariants() {
       HEARTH_ASSERT(worker.state != Worker::State::mould || worker.mould_of != nullptr);
     }
     if (worker.state == Worker::State::ready && worker.counted && worker.calls.empty())
-      HEARTH_ASSERT(idle);
+      HEARTH_ASSERT(idle != worker.clearing);
     if (worker.state != Worker::State::parked && worker.state != Worker::State::spare)
       HEARTH_ASSERT(worker.timer.armed() || worker.state == Worker::State::retiring);
     if (worker.counted) HEARTH_ASSERT(worker.function != nullptr);

@@ -69,6 +69,13 @@ void Dispatcher::on_worker_ready(WorkerId id, uint32_t init_us) {
   if (Worker* worker = pool_.find(id)) pool_.on_ready(*worker, init_us);
 }
 
+void Dispatcher::on_leftovers(WorkerId id, uint32_t count, bool lost) {
+  Worker* worker = pool_.find(id);
+  if (worker == nullptr) return;
+  pool_.on_leftovers(*worker, count, lost);
+  if (worker->state == Worker::State::ready && worker->counted) feed(*worker);
+}
+
 void Dispatcher::on_worker_init_failed(WorkerId id, std::string_view error_json) {
   if (Worker* worker = pool_.find(id)) pool_.on_init_failed(*worker, error_json);
 }

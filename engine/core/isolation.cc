@@ -24,13 +24,6 @@ std::optional<Enum> from_name(const std::array<std::string_view, N>& names, std:
   return static_cast<Enum>(found - names.begin());
 }
 
-// The one place that says what can be done with leftovers so far.
-Status check_leftovers_available(Leftovers leftovers) {
-  if (leftovers == Leftovers::freeze) return ok();
-  return bad(fmt::format("leftovers '{}' is not available: 'freeze' is the only value so far",
-                         leftovers_name(leftovers)));
-}
-
 Status validate_recycle(const Recycle& recycle) {
   if (recycle.max_age != milliseconds(0) &&
       (recycle.max_age < kRecycleAgeLeast || recycle.max_age > kRecycleAgeMost)) {
@@ -100,7 +93,6 @@ Status validate(const Isolation& isolation) {
     return bad(fmt::format("tmp is {} bytes: 1 MB to {} MB are allowed", isolation.tmp_bytes,
                            kTmpMost >> 20));
   }
-  HEARTH_TRY(check_leftovers_available(isolation.leftovers));
   HEARTH_TRY(validate_recycle(isolation.recycle));
   if (isolation.egress_allow.size() > kAllowMax) {
     return bad(fmt::format("network.allow has {} entries: at most {} are allowed",

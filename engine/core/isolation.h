@@ -25,7 +25,7 @@ enum class SandboxLeast : uint8_t { any, degraded, user, strict };
 
 // What becomes of threads and processes that a call leaves behind. freeze: they stand still between
 // calls, with the worker. kill: the worker's other processes are killed. recycle: the worker is
-// replaced if it left any.
+// replaced if it left any. A worker that stays is frozen with all three.
 enum class Leftovers : uint8_t { freeze, kill, recycle };
 
 enum class Zygote : uint8_t { automatic, off };

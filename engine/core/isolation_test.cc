@@ -44,8 +44,10 @@ TEST_CASE("ranges of isolation are refused from both sides of their edges") {
   i.tmp_bytes = kTmpMost;
   CHECK(wrong(i).empty());
   i = {};
-  i.leftovers = Leftovers::kill;
-  CHECK_THAT(wrong(i), Contains("leftovers 'kill' is not available"));
+  for (const auto v : {Leftovers::freeze, Leftovers::kill, Leftovers::recycle}) {
+    i.leftovers = v;
+    CHECK(validate(i));
+  }
   i = {};
   i.recycle.max_age = milliseconds(999);
   CHECK_THAT(wrong(i), Contains("recycle.max_age"));

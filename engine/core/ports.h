@@ -145,6 +145,12 @@ class WorkerLink {
   // worker without calls is frozen, and nothing else is asked of a frozen one.
   virtual void freeze(WorkerId worker) = 0;
   virtual void thaw(WorkerId worker) = 0;
+  // As freeze(), and what the sandbox holds beyond the worker is killed (Leftovers::kill) or
+  // counted (Leftovers::recycle). on_leftovers follows, or on_worker_exit; until then it gets no
+  // call.
+  virtual void clear_leftovers(WorkerId worker, Leftovers how) = 0;
+  // Can clear_leftovers() be asked of workers that were forked from a zygote?
+  virtual bool clears_forked() const { return true; }
   // The last bytes (at most 4 KiB) that a worker wrote to its log for `call`; empty id = whatever
   // it wrote last. Valid until the next event.
   virtual std::string_view log_tail(WorkerId worker, InvocationId call) = 0;
@@ -187,6 +193,8 @@ class WorkerEvents {
   virtual void on_zygote_ready(WorkerId, uint32_t) {}
   // What the function's code left behind must not be copied; `why` names it. The process ends.
   virtual void on_zygote_refused(WorkerId, std::string_view) {}
+  // How many processes there were. `lost`: more than could be killed; the sandbox has to go.
+  virtual void on_leftovers(WorkerId worker, uint32_t count, bool lost) = 0;
   virtual void on_pong(WorkerId worker, uint16_t sequence) = 0;
   // The worker broke the protocol; `what` names how. The core kills it.
   virtual void on_violation(WorkerId worker, std::string_view what) = 0;

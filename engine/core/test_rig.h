@@ -28,6 +28,7 @@ struct Ask {
     kill,
     freeze,
     thaw,
+    clear,
     zygote,
     fork
   };
@@ -79,6 +80,10 @@ class FakeLink final : public WorkerLink {
   void kill(WorkerId w) override { asks.push_back({.what = Ask::What::kill, .worker = w}); }
   void freeze(WorkerId w) override { asks.push_back({.what = Ask::What::freeze, .worker = w}); }
   void thaw(WorkerId w) override { asks.push_back({.what = Ask::What::thaw, .worker = w}); }
+  void clear_leftovers(WorkerId w, Leftovers) override {
+    asks.push_back({.what = Ask::What::clear, .worker = w});
+  }
+  bool clears_forked() const override { return forked_cleared; }
   std::string_view log_tail(WorkerId, InvocationId) override { return tail; }
   bool any_byte_sent(WorkerId, InvocationId call) const override {
     return std::find(unsent.begin(), unsent.end(), call) == unsent.end();
@@ -97,6 +102,7 @@ class FakeLink final : public WorkerLink {
   mutable uint32_t figures = 0;  // memory figures that were asked for
   StartTimes times{.sandbox_us = 1'000, .runtime_us = 2'000};
   bool zygotes = false;
+  bool forked_cleared = true;
 };
 
 // What `done` was told, copied.

@@ -117,20 +117,12 @@ TEST_CASE("a worker that dies while it is frozen is counted out") {
   CHECK(rig.count(What::thaw) == 0);
 }
 
-TEST_CASE("parked workers, other leftovers and a limit of zero are not frozen") {
+TEST_CASE("parked workers and a limit of zero are not frozen") {
   Limits limits;
   SECTION("parked") {
     Rig rig(limits);
     rig.core.pool().set_parked_target(Runtime::python3, 2);
     rig.boot_all();
-    rig.pass(milliseconds(300));
-    CHECK(rig.count(What::freeze) == 0);
-  }
-  SECTION("leftovers: kill") {
-    Rig rig(limits);
-    FunctionSpec spec = one_worker();
-    spec.leftovers = Leftovers::kill;
-    rig.warm(rig.deploy(spec));
     rig.pass(milliseconds(300));
     CHECK(rig.count(What::freeze) == 0);
   }
@@ -141,6 +133,54 @@ TEST_CASE("parked workers, other leftovers and a limit of zero are not frozen") 
     rig.pass(milliseconds(300));
     CHECK(rig.count(What::freeze) == 0);
   }
+}
+
+TEST_CASE("a worker whose leftovers are killed gets no call before the answer") {
+  Rig rig;
+  FunctionSpec spec = one_worker();
+  spec.leftovers = Leftovers::kill;
+  const FunctionId f = rig.deploy(spec);
+  const WorkerId w = rig.warm(f);
+  rig.pass(2 * kFreeze);
+  CHECK(rig.count(What::freeze) == 0);
+  REQUIRE(rig.count(What::clear, w) == 1);
+  const size_t sent = rig.count(What::send, w);
+  const InvocationId c = rig.call(f);
+  CHECK(rig.count(What::send, w) == sent);
+  CHECK(rig.count(What::thaw, w) == 0);
+  rig.core.on_leftovers(w, 3, false);
+  CHECK(rig.count(What::thaw, w) == 1);
+  CHECK(rig.count(What::send, w) == sent + 1);
+  CHECK(rig.core.pool().stats().leftovers_killed == 3);
+  rig.reply(w, c);
+  rig.core.check_invariants();
+}
+
+TEST_CASE("a worker that left processes behind is replaced with leftovers: recycle") {
+  Rig rig;
+  FunctionSpec spec = one_worker();
+  spec.leftovers = Leftovers::recycle;
+  const FunctionId f = rig.deploy(spec);
+  const WorkerId w = rig.warm(f);
+  rig.reply(w, rig.call(f));
+  rig.pass(2 * kFreeze + milliseconds(2));
+  REQUIRE(rig.count(What::clear, w) == 1);
+  SECTION("none: it stays") {
+    rig.core.on_leftovers(w, 0, false);
+    CHECK(rig.count(What::stop) == 0);
+    CHECK(rig.core.pool().stats().frozen == 1);
+  }
+  SECTION("one: it leaves") {
+    rig.core.on_leftovers(w, 1, false);
+    CHECK(rig.count(What::stop, w) == 1);
+    CHECK(recycled(rig, RecycleReason::leftovers) == 1);
+  }
+  SECTION("more than could be looked at: it is killed") {
+    rig.core.on_leftovers(w, 0, true);
+    CHECK(rig.count(What::kill, w) == 1);
+    CHECK(recycled(rig, RecycleReason::leftovers) == 1);
+  }
+  rig.core.check_invariants();
 }
 
 TEST_CASE("with several calls at once a worker is frozen only when it has none") {

@@ -49,10 +49,11 @@ struct PoolStats {
   uint64_t memory_charged = 0;
   uint64_t freezes = 0;
   uint64_t thaws = 0;
-  uint32_t frozen = 0;         // now
-  uint64_t boot_timeouts = 0;  // limits.boot_timeout passed
-  uint64_t init_timeouts = 0;  // limits.init_timeout passed
-  uint64_t prewarms = 0;       // workers started since a call was expected
+  uint32_t frozen = 0;            // now
+  uint64_t leftovers_killed = 0;  // processes that calls had left behind
+  uint64_t boot_timeouts = 0;     // limits.boot_timeout passed
+  uint64_t init_timeouts = 0;     // limits.init_timeout passed
+  uint64_t prewarms = 0;          // workers started since a call was expected
   std::array<uint64_t, kRecycleReasonCount> recycled{};
   uint64_t zygote_starts = 0;
   uint64_t zygote_forks = 0;
@@ -110,6 +111,8 @@ class WorkerPool {
   void kill(Worker& worker, Code code, std::string detail);
   // A ready worker is replaced: it takes no new call and leaves when it holds none.
   void recycle(Worker& worker, RecycleReason reason);
+  // The answer to WorkerLink::clear_leftovers. A worker that stays takes calls again.
+  void on_leftovers(Worker& worker, uint32_t count, bool lost);
   // Before anything is asked of a frozen worker.
   void thaw(Worker& worker);
   // Every worker of the function retires, but those that run `keep`.

@@ -21,8 +21,7 @@ std::string_view recycle_reason_name(RecycleReason reason) {
 // ---- standing still
 
 bool WorkerPool::freezes(const Worker& worker) const {
-  return limits_.freeze_after != milliseconds(0) && worker.runtime != Runtime::host &&
-         worker.spec->leftovers == Leftovers::freeze;
+  return limits_.freeze_after != milliseconds(0) && worker.runtime != Runtime::host;
 }
 
 void WorkerPool::freeze(Worker& worker) {
@@ -30,7 +29,32 @@ void WorkerPool::freeze(Worker& worker) {
   worker.frozen = true;
   ++stats_.freezes;
   ++stats_.frozen;
-  link_.freeze(worker.id);
+  const Leftovers how = worker.spec->leftovers;
+  // A worker that was never called is not replaced for what its import started: that would go on.
+  if (how == Leftovers::freeze || (how == Leftovers::recycle && !worker.served))
+    return link_.freeze(worker.id);
+  worker.clearing = true;
+  busy(worker);  // a call that came now could lose what it starts
+  link_.clear_leftovers(worker.id, how);
+}
+
+void WorkerPool::on_leftovers(Worker& worker, uint32_t count, bool lost) {
+  if (!worker.clearing) return;
+  worker.clearing = false;
+  if (worker.spec->leftovers == Leftovers::kill) stats_.leftovers_killed += count;
+  if (worker.state != Worker::State::ready || !worker.counted) return;
+  if (lost) {
+    ++stats_.recycled[static_cast<size_t>(RecycleReason::leftovers)];
+    kill(worker, Code::worker_lost, "what it had left behind could not be cleared away");
+    return;
+  }
+  if (worker.spec->leftovers == Leftovers::recycle && count > 0)
+    return recycle(worker, RecycleReason::leftovers);
+  // Back among the idle ones, where it stood.
+  auto& idle = worker.function->idle;
+  Worker* before = idle.front();
+  while (before != nullptr && before->since > worker.since) before = idle.next(*before);
+  idle.insert_before(before, worker);
 }
 
 void WorkerPool::thaw(Worker& worker) {

@@ -8,6 +8,7 @@ void Function::on_zygote_timer() { pool->start_zygote(*this); }
 
 void WorkerPool::consider_zygote(Function& function, nanoseconds init) {
   if (!link_.has_zygotes() || closed_ || function.removed || function.zygote_timer.armed()) return;
+  if (function.spec->leftovers != Leftovers::freeze && !link_.clears_forked()) return;
   const MonotonicTime now = clock_.now();
   if (!function.zygote.wants(*function.spec, init, now, limits_)) return;
   timers_.arm(function.zygote_timer, now + kZygoteDelay,

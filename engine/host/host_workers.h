@@ -42,6 +42,7 @@ class HostWorkers final : public WorkerLink {
   // It is the host's own process: nothing of it is ever frozen or weighed.
   void freeze(WorkerId) override {}
   void thaw(WorkerId) override {}
+  void clear_leftovers(WorkerId, Leftovers) override {}
   uint64_t memory_now(WorkerId) const override { return 0; }
   StartTimes start_times(WorkerId) const override { return {}; }
 

@@ -39,6 +39,10 @@ class LinkSwitch final : public WorkerLink {
   void kill(WorkerId worker) override { of(worker).kill(worker); }
   void freeze(WorkerId worker) override { of(worker).freeze(worker); }
   void thaw(WorkerId worker) override { of(worker).thaw(worker); }
+  void clear_leftovers(WorkerId worker, Leftovers how) override {
+    of(worker).clear_leftovers(worker, how);
+  }
+  bool clears_forked() const override { return processes_.clears_forked(); }
   std::string_view log_tail(WorkerId worker, InvocationId call) override {
     return of(worker).log_tail(worker, call);
   }

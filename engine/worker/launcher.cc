@@ -127,6 +127,11 @@ void Launcher::freeze(WorkerId worker) { send_slot(worker, sandbox::MessageType:
 
 void Launcher::thaw(WorkerId worker) { send_slot(worker, sandbox::MessageType::kThaw); }
 
+void Launcher::clear_leftovers(WorkerId worker, bool kill) {
+  send_slot(worker,
+            kill ? sandbox::MessageType::kKillLeftovers : sandbox::MessageType::kCountLeftovers);
+}
+
 void Launcher::on_poll(int events) {
   if (events == 0) {
     lost("its control socket broke");
@@ -188,6 +193,10 @@ void Launcher::handle(const char* data, size_t size, int* fds, int fd_count) {
   const WorkerId worker{answer.slot, answer.generation};
   if (header.type == sandbox::MessageType::kAssigned) {
     owner_.on_assigned(worker, answer.error, detail);
+    return;
+  }
+  if (header.type == sandbox::MessageType::kLeftovers) {
+    owner_.on_leftovers(worker, answer.error, answer.leftovers, detail);
     return;
   }
   if (header.type == sandbox::MessageType::kForkEnds) {

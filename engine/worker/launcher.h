@@ -60,6 +60,9 @@ class Launcher {
     virtual void on_fork_ends(ForkEnds&& ends) = 0;
     virtual bool has_ends(WorkerId worker) const = 0;  // did on_fork_ends come?
     virtual void on_assigned(WorkerId worker, int error, std::string_view detail) = 0;
+    // The answer to clear_leftovers; `names` are those of processes that it found.
+    virtual void on_leftovers(WorkerId worker, int error, uint32_t count,
+                              std::string_view names) = 0;
     virtual void on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) = 0;
     // The spawner is gone, and every worker with it. Nothing follows.
     virtual void on_spawner_lost(std::string_view detail) = 0;
@@ -83,6 +86,9 @@ class Launcher {
   // no freezer (Layer::kFreezer).
   void freeze(WorkerId worker);
   void thaw(WorkerId worker);
+  // Freezes, and kills or counts what is there beyond the worker. on_leftovers or on_exited
+  // follows.
+  void clear_leftovers(WorkerId worker, bool kill);
 
   const sandbox::ReadyMessage& ready() const { return ready_; }
   int pid() const { return process_.pid; }

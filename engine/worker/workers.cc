@@ -215,6 +215,13 @@ void Workers::kill(WorkerId worker) { launcher_.kill(worker); }
 void Workers::freeze(WorkerId worker) { launcher_.freeze(worker); }
 void Workers::thaw(WorkerId worker) { launcher_.thaw(worker); }
 
+void Workers::clear_leftovers(WorkerId worker, Leftovers how) {
+  launcher_.clear_leftovers(worker, how == Leftovers::kill);
+}
+bool Workers::clears_forked() const {
+  return launcher_.ready().layers[static_cast<size_t>(sandbox::Layer::kFreezer)].on != 0;
+}
+
 std::string_view Workers::log_tail(WorkerId worker, InvocationId call) {
   Process* process = find(worker);
   if (process == nullptr) return {};
@@ -320,6 +327,26 @@ void Workers::on_assigned(WorkerId worker, int error, std::string_view detail) {
   process->times.sandbox_us += microseconds_since(process->asked, loop_.now());
   send_init(*process);
   process->channel.flush();
+}
+
+void Workers::on_leftovers(WorkerId worker, int error, uint32_t count, std::string_view names) {
+  Process* process = find(worker);
+  if (process == nullptr) return;
+  if (error != 0) {
+    log_.warning("worker", "what '{}' left behind could not be cleared away: {}",
+                 process->spec->name, names);
+    log_line(*process, nullptr, LineLevel::warning,
+             fmt::format("hearth: leftovers: {}: the worker is killed", names), false);
+  } else if (count > 0) {
+    const bool kills = process->spec->leftovers == Leftovers::kill;
+    log_line(
+        *process, nullptr, LineLevel::warning,
+        fmt::format("hearth: leftovers: {} process{} left running after a call: {}; {}", count,
+                    count == 1 ? "" : "es", names, kills ? "killed" : "the worker is replaced"),
+        false);
+  }
+  events_->on_leftovers(worker, count, error != 0);
+  events_->deliver();
 }
 
 void Workers::on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) {

@@ -57,6 +57,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void kill(WorkerId worker) override;
   void freeze(WorkerId worker) override;
   void thaw(WorkerId worker) override;
+  void clear_leftovers(WorkerId worker, Leftovers how) override;
+  bool clears_forked() const override;
   std::string_view log_tail(WorkerId worker, InvocationId call) override;
   bool any_byte_sent(WorkerId worker, InvocationId call) const override;
   uint64_t memory_peak(WorkerId worker) const override;
@@ -137,6 +139,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void on_fork_ends(ForkEnds&& ends) override;
   bool has_ends(WorkerId worker) const override;
   void on_assigned(WorkerId worker, int error, std::string_view detail) override;
+  void on_leftovers(WorkerId worker, int error, uint32_t count, std::string_view names) override;
   void on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) override;
   void on_spawner_lost(std::string_view detail) override;
 

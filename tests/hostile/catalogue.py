@@ -13,7 +13,7 @@ CASES = sorted([*catalogue_kernel.CASES, *catalogue_kernel.FURTHER, *catalogue_f
 # What the finished system has and this one has not: (modes, what is missing). SKIPPED with
 # that reason until it is there; a case that passes all the same has failed, so that its mark goes.
 ALL = ("strict", "user", "degraded")
-WAITS_FOR = {88: (ALL, "leftovers: kill")}
+WAITS_FOR = {}
 
 
 def waits_for(case, mode):

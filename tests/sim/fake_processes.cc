@@ -8,6 +8,11 @@
 #include <utility>
 
 namespace hearth::sim {
+namespace {
+
+constexpr uint32_t kLost = UINT32_MAX;  // an answer of clear_leftovers
+
+}  // namespace
 
 FakeProcesses::FakeWorker* FakeProcesses::find(WorkerId id) {
   if (id.slot >= workers_.size()) return nullptr;
@@ -170,6 +175,7 @@ void FakeProcesses::bind(WorkerId id, const FunctionSpecPtr& spec) {
 void FakeProcesses::send(WorkerId id, CallFrame&& frame) {
   FakeWorker& worker = known(id, "send");
   if (worker.leaving) violation("a call was sent to a worker that was told to leave");
+  if (worker.clearing) violation("a call was sent to a worker whose leftovers are looked at");
   if (worker.stage != Stage::ready && worker.stage != Stage::dead)
     violation("a call was sent to a worker that is not ready");
   FakeCall call;
@@ -228,9 +234,22 @@ void FakeProcesses::freeze(WorkerId id) {
     violation("a worker was frozen that is not ready");
   if (!worker.calls.empty()) violation("a worker was frozen that holds calls");
   if (worker.leaving) violation("a worker was frozen that was told to leave");
-  if (worker.spec->leftovers != Leftovers::freeze)
-    violation("a worker was frozen whose function does not ask for it");
+  if (worker.spec->leftovers == Leftovers::kill)
+    violation("a worker was frozen whose function wants its processes killed");
   worker.frozen = true;
+}
+
+void FakeProcesses::clear_leftovers(WorkerId id, Leftovers how) {
+  FakeWorker& worker = known(id, "clear_leftovers");
+  if (worker.stage != Stage::ready && worker.stage != Stage::dead)
+    violation("a worker was cleared that is not ready");
+  if (!worker.calls.empty()) violation("a worker was cleared that holds calls");
+  if (worker.leaving || worker.clearing) violation("a worker was cleared twice, or on its way out");
+  if (worker.spec->leftovers != how || how == Leftovers::freeze)
+    violation("a worker was cleared in a way that its function does not ask for");
+  worker.frozen = worker.clearing = true;
+  const uint32_t count = random_.chance(700) ? 0 : random_.between(1, 5);
+  plan(Kind::cleared, worker, random_.between(20, 5'000), {}, random_.chance(20) ? kLost : count);
 }
 
 // What it would have said meanwhile comes now; now and then it takes long to get going.
@@ -366,6 +385,13 @@ void FakeProcesses::happen(const Event& event) {
     return;
   }
   if (worker->stage == Stage::dead) return;
+  if (event.kind == Kind::cleared) {
+    worker->clearing = false;
+    if (event.argument == kLost) plan_death(*worker, random_.below(500), SIGKILL);
+    engine_->on_leftovers(event.worker, event.argument == kLost ? 0 : event.argument,
+                          event.argument == kLost);
+    return;
+  }
   if (worker->frozen && event.kind != Kind::die) {
     worker->held.push_back(event);
     return;

@@ -55,6 +55,7 @@ class FakeProcesses final : public WorkerLink {
   void kill(WorkerId worker) override;
   void freeze(WorkerId worker) override;
   void thaw(WorkerId worker) override;
+  void clear_leftovers(WorkerId worker, Leftovers how) override;
   std::string_view log_tail(WorkerId worker, InvocationId call) override;
   bool any_byte_sent(WorkerId worker, InvocationId call) const override;
   uint64_t memory_peak(WorkerId worker) const override;
@@ -92,6 +93,7 @@ class FakeProcesses final : public WorkerLink {
     handback,
     pong,
     unblock,
+    cleared,
     die,
     exit
   };
@@ -130,7 +132,8 @@ class FakeProcesses final : public WorkerLink {
     bool muted = false;           // the engine reads no more of it
     bool liar = false;            // has broken the protocol, or will
     bool dying = false;
-    bool frozen = false;  // stands still: what it would have said waits in `held`
+    bool frozen = false;    // stands still: what it would have said waits in `held`
+    bool clearing = false;  // asked for what is left behind: gets no call before the answer
     std::vector<Event> held;
     uint32_t begun = 0;  // calls that it has started
     WorkerExit exit;

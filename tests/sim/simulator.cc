@@ -83,7 +83,7 @@ void Simulator::deploy(FakeFunction& function) {
   spec->concurrency.per_worker = random_.chance(600) ? 1 : random_.between(2, 8);
   spec->concurrency.workers_min = random_.chance(200) ? 1 : 0;
   spec->concurrency.workers_max = random_.chance(500) ? 0 : random_.between(1, 6);
-  if (random_.chance(200)) spec->leftovers = Leftovers::recycle;
+  spec->leftovers = static_cast<Leftovers>(random_.chance(500) ? 0 : random_.between(1, 2));
   if (random_.chance(300)) spec->recycle.max_calls = random_.between(1, 40);
   if (random_.chance(200)) spec->recycle.max_age = milliseconds(random_.between(1'000, 5'000));
   if (random_.chance(200)) spec->recycle.max_rss = mebibytes(random_.between(18, 60));
