@@ -16,11 +16,6 @@
 namespace hearth::sandbox {
 namespace {
 
-bool allowed(Mode mode) {
-  static const Result<ProbeReport> report = probe();
-  return report && report->mode_works(mode);
-}
-
 // A spawner with the test zygote as a runtime, and one zygote in slot 0.
 struct FamilyRig : Rig {
   explicit FamilyRig(Mode mode, uint32_t slots = 8) : Rig(mode, slots) {

@@ -19,13 +19,6 @@
 namespace hearth::sandbox {
 namespace {
 
-bool allowed(Mode mode) {
-  static const Result<ProbeReport> report = probe();
-  if (report && report->mode_works(mode)) return true;
-  WARN("skipped: this machine doesn't allow mode " << static_cast<int>(mode));
-  return false;
-}
-
 // A TCP listener on the host's loopback and an abstract Unix socket beside it.
 struct HostServices {
   HostServices() {

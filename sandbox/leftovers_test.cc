@@ -1,16 +1,10 @@
 // What a call leaves behind is killed or counted, with a freezer and without: strict mode has
 // cgroups where the machine lets it, user mode as nobody has none.
-#include <signal.h>
-
-#include <filesystem>
-
 #include "sandbox/test_rig.h"
 #include "tests/catch.h"
 
 namespace hearth::sandbox {
 namespace {
-
-bool allowed(Mode mode) { return mode != Mode::kStrict || geteuid() == 0; }
 
 Answer ask(Rig& rig, const TestWorker& worker, MessageType type) {
   const SlotRequest request{{kSpawnerMagic, type}, worker.slot, worker.generation};

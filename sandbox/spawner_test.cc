@@ -18,18 +18,6 @@
 namespace hearth::sandbox {
 namespace {
 
-const char* mode_name(Mode mode) {
-  const char* const names[] = {"off", "degraded", "user", "strict"};
-  return names[static_cast<int>(mode)];
-}
-
-bool allowed(Mode mode) {
-  static const Result<ProbeReport> report = probe();
-  if (report && report->mode_works(mode)) return true;
-  WARN("skipped: this machine doesn't allow mode " << mode_name(mode));
-  return false;
-}
-
 bool namespaced(Mode mode) { return mode == Mode::kStrict || mode == Mode::kUser; }
 
 // The pid outside of the sandbox of a process that testcases/worker.c left behind: a child of init

@@ -16,6 +16,8 @@
 
 #include "sandbox/blob.h"
 #include "sandbox/policy.h"
+#include "sandbox/probe.h"
+#include "tests/catch.h"
 
 namespace hearth::sandbox {
 namespace {
@@ -385,6 +387,18 @@ bool Rig::spawner_ends(int timeout_ms) {
 bool process_ends(int pid) {
   UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   return !pidfd.valid() || readable(pidfd.get(), kPatienceMs);
+}
+
+const char* mode_name(Mode mode) {
+  const char* const names[] = {"off", "degraded", "user", "strict"};
+  return names[static_cast<int>(mode)];
+}
+
+bool allowed(Mode mode) {
+  static const Result<ProbeReport> report = probe();
+  if (report && report->mode_works(mode)) return true;
+  WARN("skipped: this machine doesn't allow mode " << mode_name(mode));
+  return false;
 }
 
 }  // namespace hearth::sandbox

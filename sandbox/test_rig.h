@@ -98,4 +98,9 @@ class Rig {
 // Waits until `pid` is gone or a zombie of somebody else; false: still there after 10 s.
 bool process_ends(int pid);
 
+const char* mode_name(Mode mode);
+
+// Whether this machine can run it; warns when not.
+bool allowed(Mode mode);
+
 }  // namespace hearth::sandbox
