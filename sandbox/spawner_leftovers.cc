@@ -104,6 +104,11 @@ Failure Spawner::clear_group(const Slot& slot, Leftovers& found) {
     found.fresh = found.present = 0;
     if (still || late) cgroups_.each_process(group, meet_in_group, &found);
     if (found.full) break;
+    if (late && !still) {
+      // Not all stand still: what forks could have slipped away from the look.
+      if (found.present == 0 || !found.kill) return {};
+      break;
+    }
     if (found.fresh > 0) ++round;
     if (found.kill && found.present > 0 && still && cgroups_.kill_needs_thaw()) {
       cgroups_.thaw(group);  // they die on their way out
@@ -112,7 +117,7 @@ Failure Spawner::clear_group(const Slot& slot, Leftovers& found) {
     }
     // Those that were killed run no code any more, however long the kernel takes over them.
     const bool gone = found.present == 0 || !found.kill;
-    if (found.fresh == 0 && ((still && gone) || late)) return {};
+    if (found.fresh == 0 && still && (gone || late)) return {};
     if (found.fresh == 0) poll(nullptr, 0, kLookMs);
   }
   return {"its processes forked faster than they could be killed", EAGAIN};
