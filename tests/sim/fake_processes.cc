@@ -410,29 +410,34 @@ void FakeProcesses::happen(const Event& event) {
   if (event.kind == Kind::handback) return hand_back(*worker, event.call, event.argument);
   if (worker->muted) return;
   if (random_.chance(faults_.garbage)) talk_nonsense(*worker);
+  speak(event, *worker);
+}
+
+// What a worker says by itself.
+void FakeProcesses::speak(const Event& event, FakeWorker& worker) {
   switch (event.kind) {
     case Kind::hello:
-      if (worker->wanted) return wake(*worker);
-      if (worker->stage == Stage::booting) worker->stage = Stage::parked;
+      if (worker.wanted) return wake(worker);
+      if (worker.stage == Stage::booting) worker.stage = Stage::parked;
       engine_->on_worker_parked(event.worker);
       return;
     case Kind::ready:
-      worker->stage = Stage::ready;
+      worker.stage = Stage::ready;
       engine_->on_worker_ready(event.worker, random_.chance(500) ? 1'234 : 80'000);
       return;
     case Kind::moulded:
-      worker->stage = Stage::mould;
+      worker.stage = Stage::mould;
       engine_->on_zygote_ready(event.worker, 80'000);
       return;
     case Kind::refused:
       engine_->on_zygote_refused(event.worker, "there are 2 threads");
       return;
     case Kind::init_error:
-      plan_death(*worker, random_.below(3'000), 1 << 8);
+      plan_death(worker, random_.below(3'000), 1 << 8);
       engine_->on_worker_init_failed(event.worker, R"({"errorMessage":"no module named x"})");
       return;
     case Kind::pong:
-      if (worker->deaf && executing(*worker) != 0 && event.argument < 0x1'0000) return;
+      if (worker.deaf && executing(worker) != 0 && event.argument < 0x1'0000) return;
       engine_->on_pong(event.worker, static_cast<uint16_t>(event.argument));
       return;
     default:

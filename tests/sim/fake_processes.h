@@ -149,6 +149,7 @@ class FakeProcesses final : public WorkerLink {
   void execute(FakeWorker& worker);
   void begin(FakeWorker& worker, FakeCall& call);
   void happen(const Event& event);
+  void speak(const Event& event, FakeWorker& worker);
   void end_call(FakeWorker& worker, InvocationId id);
   void wake(FakeWorker& worker);
   void leave(FakeWorker& worker);
