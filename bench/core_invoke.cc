@@ -59,6 +59,7 @@ class InstantLink final : public WorkerLink {
   uint64_t memory_peak(WorkerId) const override { return 0; }
   void freeze(WorkerId) override {}
   void thaw(WorkerId) override {}
+  void clear_leftovers(WorkerId, Leftovers) override {}
   uint64_t memory_now(WorkerId) const override { return 0; }
   StartTimes start_times(WorkerId) const override { return {}; }
 
