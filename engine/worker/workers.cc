@@ -113,6 +113,8 @@ void Workers::start(WorkerId worker, const WorkerShape& shape, const FunctionSpe
   const bool native = shape.runtime == Runtime::native;
   process->own_environment = spec != nullptr && starts_with_environment(*spec);
   const bool own_code = native || process->own_environment;
+  process->may_be_copy = shape.runtime == Runtime::python3 && !process->own_environment &&
+                         shape.network != Network::host;
   if (shape.network == Network::host) {
     ++stats_.host_network_starts;
     log_.info("worker", "a {} worker starts in the host's network, for {}",
@@ -303,7 +305,7 @@ void Workers::on_spawned(Spawned&& spawned) {
 // Without its zygote a runtime does as well, only slower and larger: that is told when it changes.
 void Workers::count_start(const Process& process, bool warm) {
   ++(warm ? stats_.starts_by_fork : stats_.starts_by_exec);
-  const bool could = process.runtime == Runtime::python3 && process.role == Process::Role::plain &&
+  const bool could = process.may_be_copy && process.role == Process::Role::plain &&
                      launcher_.ready().zygote.on != 0;
   if (!could || warm == zygote_works_) return;
   zygote_works_ = warm;

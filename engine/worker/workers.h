@@ -111,6 +111,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     ForkEnds ends;                  // forked: until the spawner says that it runs
     std::vector<WorkerId> forking;  // a zygote's FORKs without an answer
     bool own_environment = false;   // started with its function's environment and code
+    bool may_be_copy = false;       // of the generic zygote, if there is one
     CacheShare cache;
     bool hello = false;
     bool parked = false;    // said HELLO before it had a function

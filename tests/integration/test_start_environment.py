@@ -55,9 +55,12 @@ class StartEnvironment(DaemonTest):
         return reply.json()
 
     def test_a_hash_seed_is_the_same_in_each_process(self):
+        warning = "had to be started without the generic zygote"  # which is not for processes of this kind
+        warned = self.daemon.log().count(warning)
         for name in ("first", "second"):
             self.deploy(name, {"app.py": HASH}, PYTHONHASHSEED="0")
         first, second = self.answer("first"), self.answer("second")
+        self.assertEqual(self.daemon.log().count(warning), warned)
         self.assertEqual(first[0], second[0])
         self.assertEqual(first[2], "0")
         expected = subprocess.run(["/usr/bin/python3", "-c", "print(hash('a'))"], env={"PYTHONHASHSEED": "0"}, capture_output=True, text=True,
