@@ -40,6 +40,7 @@ class IntrusiveList {
   bool empty() const { return head_.next_ == &head_; }
   size_t size() const { return size_; }
   T* front() { return empty() ? nullptr : element(head_.next_); }
+  const T* front() const { return empty() ? nullptr : element(head_.next_); }
   T* back() { return empty() ? nullptr : element(head_.prev_); }
   T* next(T& element_) { return after(static_cast<Link&>(element_).next_); }
   T* prev(T& element_) { return after(static_cast<Link&>(element_).prev_); }

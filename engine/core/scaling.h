@@ -9,6 +9,7 @@ namespace hearth {
 struct ScaleInput {
   uint32_t queued = 0;
   uint32_t starting = 0;  // workers on their way
+  uint32_t spares = 0;    // forked ahead, and waiting: each is a worker at once
   uint32_t ready = 0;
   uint32_t workers_max = 0;
   uint32_t per_worker = 1;
@@ -18,7 +19,9 @@ struct ScaleInput {
 };
 
 inline constexpr microseconds kScaleTarget{20'000};  // a queue is to be worked off within that
+inline constexpr microseconds kSpareTarget{2'000};   // the same, as far as spares go
 inline constexpr milliseconds kScaleInterval{5};     // how often a queue is looked at
+inline constexpr milliseconds kSpareInterval{1};     // the same while a spare waits
 inline constexpr uint32_t kFirstWave = 4;            // workers before the first reply, at most
 inline constexpr uint32_t kFirstWaveCallsPerWorker =
     64;  // as many as one worker may hold if they turn out to be short

@@ -37,6 +37,26 @@ TEST_CASE(
   CHECK(workers_to_start(in) == 0);
 }
 
+TEST_CASE("workers that wait already are taken for a shorter queue, and no more of them") {
+  ScaleInput in{.queued = 1,
+                .ready = 1,
+                .workers_max = 50,
+                .mean_known = true,
+                .mean_us = 100,
+                .oldest_running = microseconds(4'000)};
+  CHECK(workers_to_start(in) == 0);  // it may be a pause of the machine
+  in.spares = 1;
+  CHECK(workers_to_start(in) == 1);
+  in.oldest_running = microseconds(1'900);
+  CHECK(workers_to_start(in) == 0);
+  in = {.queued = 10, .ready = 4, .workers_max = 50, .mean_known = true, .mean_us = 4'000};
+  CHECK(workers_to_start(in) == 0);
+  in.spares = 2;
+  CHECK(workers_to_start(in) == 2);
+  in.workers_max = 5;
+  CHECK(workers_to_start(in) == 1);
+}
+
 TEST_CASE("workers on their way count") {
   const ScaleInput in{.queued = 100,
                       .starting = 8,

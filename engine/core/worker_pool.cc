@@ -137,7 +137,7 @@ void WorkerPool::ensure(Function& function) {
 void WorkerPool::look_again(Function& function) {
   const MonotonicTime now = clock_.now();
   function.scaling = !function.queue.empty();
-  MonotonicTime when = now + kScaleInterval;
+  MonotonicTime when = now + (spare_waits(function) ? kSpareInterval : kScaleInterval);
   if (!function.scaling) {
     if (function.live >= function.spec->concurrency.workers_min) return;
     when = std::max(now + kMinimumRetry, function.failure.retry_at);
@@ -154,6 +154,8 @@ void WorkerPool::scale(Function& function) {
   input.queued = static_cast<uint32_t>(function.queue.size());
   input.starting = function.starting;
   input.ready = function.ready;
+  for (Worker* w = function.spares.front(); w != nullptr; w = function.spares.next(*w))
+    if (w->state == Worker::State::spare) ++input.spares;
   input.workers_max = function.workers_max;
   input.per_worker = function.spec->concurrency.per_worker;
   input.mean_known = function.estimate.known();

@@ -187,6 +187,7 @@ class WorkerPool {
   void watch_age_and_memory(const Worker& worker);
   void patrol();
   nanoseconds stall_time(const Function& function) const;
+  static bool spare_waits(const Function& function);  // another worker is there at once
   void scale(Function& function);
   bool start_one(Function& function);
   // worker_pool_zygote.cc

@@ -8,6 +8,10 @@
 namespace hearth {
 namespace {
 
+// A head that runs for this much longer than its function's calls do holds the others up.
+constexpr milliseconds kStall{10};
+constexpr milliseconds kStallLeast{2};  // while a spare waits
+
 constexpr milliseconds kBackstop{
     1'000};  // a worker that neither exits nor is killed is asked again after that
 
@@ -200,7 +204,7 @@ void WorkerPool::worker_timer(Worker& worker) {
 
 nanoseconds WorkerPool::stall_time(const Function& function) const {
   const auto high = microseconds(static_cast<int64_t>(std::min(function.estimate.high_us(), 1e6)));
-  return milliseconds(10) + high;
+  return (spare_waits(function) ? kStallLeast : kStall) + high;
 }
 
 void WorkerPool::watch_stall(Worker& worker) {
@@ -210,7 +214,8 @@ void WorkerPool::watch_stall(Worker& worker) {
 }
 
 bool WorkerPool::stalled(const Worker& worker, MonotonicTime now) const {
-  return !worker.calls.empty() && now - worker.head_since >= stall_time(*worker.function);
+  if (worker.calls.empty() || now - worker.head_since < kStallLeast) return false;
+  return now - worker.head_since >= stall_time(*worker.function);
 }
 
 uint32_t WorkerPool::ahead(const Function& function) const {

@@ -64,6 +64,11 @@ bool WorkerPool::fork_spare(Function& function) {
 
 // ---- what becomes of them
 
+bool WorkerPool::spare_waits(const Function& function) {
+  const Worker* spare = function.spares.front();
+  return spare != nullptr && spare->state == Worker::State::spare;
+}
+
 // One that waits, else one that is on its way. nullptr: there is none, or the function can't be
 // afforded.
 Worker* WorkerPool::take_spare(Function& function) {
