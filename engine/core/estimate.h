@@ -1,5 +1,5 @@
 // How long a function's calls take, as its workers report: mean and mean deviation, weights 1/8 and
-// 1/4 (as TCP does for round trips).
+// 1/4 (as TCP does for round trips), and how many in a row were short.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -9,8 +9,11 @@ namespace hearth {
 
 class Estimate {
  public:
+  static constexpr uint32_t kShortUs = 2'000;
+
   void record(uint32_t us) {
     const auto sample = static_cast<double>(us);
+    short_in_a_row_ = us <= kShortUs ? short_in_a_row_ + 1 : 0;
     if (!known_) {
       mean_ = sample;
       deviation_ = sample / 2;
@@ -22,6 +25,8 @@ class Estimate {
   }
   bool known() const { return known_; }
   double mean_us() const { return mean_; }
+  // Calls of kShortUs or less since the last longer one.
+  uint64_t short_in_a_row() const { return short_in_a_row_; }
   // What a call takes at most, nearly always.
   double high_us() const { return mean_ + 4 * deviation_; }
   // How many calls are done within `budget_us`, at most `most`; 0 when nothing is known yet.
@@ -35,6 +40,7 @@ class Estimate {
   bool known_ = false;
   double mean_ = 0;
   double deviation_ = 0;
+  uint64_t short_in_a_row_ = 0;
 };
 
 }  // namespace hearth

@@ -118,6 +118,38 @@ TEST_CASE("none is forked ahead beyond the workers that a function may have") {
   CHECK(rig.function(f).live + rig.function(f).spares.size() == 3);
 }
 
+TEST_CASE("while a spare waits, calls go ahead only after many short ones") {
+  SpareRig rig;
+  const FunctionId f = rig.deploy_wide(2);
+  const WorkerId busy = rig.first_spare(f);
+  rig.parked(busy);
+  const InvocationId first = rig.call(f);
+  rig.ready(busy, 800);
+  REQUIRE(rig.reply(busy, first, 10));
+  rig.pass(kSpareDelay + milliseconds(1));
+  rig.park_forks();
+  REQUIRE(rig.waiting() == 1);
+  const auto served = [&](int count) {
+    for (int i = 0; i < count; ++i) REQUIRE(rig.reply(busy, rig.call(f), 10));
+  };
+  const auto ahead = [&] { return rig.core.pool().ahead(rig.function(f)); };
+  CHECK(ahead() == 0);
+  served(300);
+  CHECK(ahead() > 0);
+  rig.reply(busy, rig.call(f), 5'000);
+  served(200);
+  CHECK(ahead() == 0);
+
+  // So the second of two calls waits for the look at the queue, and not for a RECALL.
+  const auto both = rig.calls(f, 2);
+  CHECK(rig.worker_of(both[0]) == busy);
+  rig.pass(milliseconds(4));
+  CHECK(rig.count(What::recall) == 0);
+  const WorkerId spare = rig.last(What::bind).worker;
+  rig.ready(spare, 800);
+  CHECK(rig.worker_of(both[1]) == spare);
+}
+
 TEST_CASE("what a burst wanted fades") {
   Limits limits;
   limits.zygote_spares = 4;
