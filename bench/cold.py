@@ -217,21 +217,16 @@ class ColdRows:
         """(milliseconds from the first call until BURST_WORKERS execute at once, workers that were started for it)"""
         hearth.deploy(self.folders.timed(kind, name, f"concurrency: {{workers_max: {BURST_WORKERS}}}\ntimeout: 30s\n"))
         kit.wait_at_rest(hearth, runtime, 1)
-        before = hearth.metrics()
         calls = [kit.Call(hearth.port, name, {"sleep": BURST_SLEEP}) for _ in range(BURST_CALLS)]
         for one in calls:
             one.send()
         replies = [one.reply() for one in calls]
         kit.wait_at_rest(hearth, runtime, 1)
-        after = hearth.metrics()
-        pool_growth = kit.total(after, "hearth_workers_parked") - kit.total(before, "hearth_workers_parked")
-        started = kit.total(after, "hearth_worker_starts_total") - kit.total(before, "hearth_worker_starts_total")
+        started = kit.worker_starts(hearth, name)
         hearth.delete(name)
         kit.wait_for(lambda: kit.total(hearth.metrics(), "hearth_workers") == kit.total(hearth.metrics(), "hearth_workers_parked"), "the workers' end")
-        # Each start was for the function or for the pool; what it took from the pool had been started before, and was replaced.
-        own = started - pool_growth
         executing = executing_at_once([(value["start"], value["end"]) for value in replies], BURST_WORKERS)
-        return (executing - calls[0].sent) * 1000 if executing is not None else float("inf"), own
+        return (executing - calls[0].sent) * 1000 if executing is not None else float("inf"), started
 
     # --- memory
 

@@ -184,6 +184,10 @@ def function_workers(hearth, function):
     return total(hearth.metrics(), "hearth_function_workers", f'function="{function}"')
 
 
+def worker_starts(hearth, function):
+    return total(hearth.metrics(), "hearth_function_worker_starts_total", f'function="{function}"')
+
+
 def private_kib(pid):
     """What this process alone has in memory: Private_Clean and Private_Dirty."""
     text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()

@@ -175,12 +175,13 @@ class EmbedRows:
 
     def big_host(self):
         resident, threads = BIG_HOST
-        say(f"\nworker starts in a host of {resident} MiB resident and {threads} threads, beside a small one: {self.size['pairs']} alternating pairs")
+        rounds = 3 * self.size["pairs"]
+        say(f"\nworker starts in a host of {resident} MiB resident and {threads} threads, beside a small one: {rounds} alternating pairs")
         if available_mib() < resident * 1.5:
             say(f"  skipped: {available_mib()} MiB of memory are free")
             return
         pairs = []
-        for number in range(self.size["pairs"] + 1):
+        for number in range(rounds + 1):
             order = (0, 1) if number % 2 else (1, 0)  # neither of them always comes behind the other
             figures = {which: self.one_host(*((0, 0), BIG_HOST)[which]) for which in order}
             if number:

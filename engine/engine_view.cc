@@ -381,6 +381,8 @@ void EngineStatus::append_functions(MetricsText& out) {
       {"hearth_function_calls_total", "Calls of a function.", &FunctionStats::submitted},
       {"hearth_function_errors_total", "Calls that ended with an error.", &FunctionStats::errors},
       {"hearth_function_refused_total", "Calls refused at the door.", &FunctionStats::refused},
+      {"hearth_function_worker_starts_total",
+       "Workers that it was given: parked ones, forks, fresh starts.", &FunctionStats::starts},
       {"hearth_function_cold_total", "Calls that waited for their worker to load.",
        &FunctionStats::cold},
       {"hearth_function_timeouts_total", "Calls that passed their deadline.",
