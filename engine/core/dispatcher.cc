@@ -64,6 +64,7 @@ FunctionId Dispatcher::upsert(const FunctionSpecPtr& spec) {
   function.workers_max = spec->concurrency.workers_max != 0 ? spec->concurrency.workers_max
                                                             : limits_.workers_function_default;
   function.failure = StartFailure{};
+  function.loaded = false;
   function.crashes_in_a_row = 0;
   function.estimate = Estimate{};
   function.scale_timer.disarm();

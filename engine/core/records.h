@@ -145,6 +145,7 @@ struct Function {
   uint32_t ready = 0;                        // of `live`
   Estimate estimate;
   StartFailure failure;
+  bool loaded = false;  // a worker of this revision has been ready
   uint32_t crashes_in_a_row = 0;
   bool starved = false;  // the last start was refused by the memory budget
   Timer scale_timer;

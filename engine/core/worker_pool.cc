@@ -297,6 +297,7 @@ void WorkerPool::on_ready(Worker& worker, uint32_t init_us) {
   --function.starting;
   ++function.ready;
   function.failure = StartFailure{};
+  function.loaded = true;
   set_state(worker, Worker::State::ready);
   arm(worker, first_look(worker));
   watch_age_and_memory(worker);
@@ -316,19 +317,25 @@ void WorkerPool::on_init_failed(Worker& worker, std::string_view error_json) {
   stop(worker);
   if (worker.forked_from) return fork_failed(function);
   start_failed(function, Code::init_failed, std::string(error_json),
-               "the function's code raised an error while it was loaded");
+               "the function's code raised an error while it was loaded", Next::later);
 }
 
 void WorkerPool::start_failed(Function& function, Code code, std::string payload,
-                              std::string detail) {
+                              std::string detail, Next next) {
   ++stats_.start_failures;
   StartFailure& failure = function.failure;
-  failure.retry_at = clock_.now() + doubled(kRetryFirst, failure.count, kRetryMost);
+  failure.retry_at = clock_.now();
+  if (next == Next::later) failure.retry_at += doubled(kRetryFirst, failure.count, kRetryMost);
   ++failure.count;
   failure.code = code;
   failure.payload = std::move(payload);
   failure.detail = std::move(detail);
-  if (function.live == 0) owner_.on_start_failed(function);
+  if (next == Next::at_once) {
+    start_minimum(function);
+    if (!function.queue.empty()) ensure(function);
+  } else if (function.live == 0) {
+    owner_.on_start_failed(function);
+  }
   if (!function.scale_timer.armed()) look_again(function);
 }
 
@@ -356,6 +363,7 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   const Worker::State state = worker.state;
   const bool current = function != nullptr && worker.spec == function->spec;
   const bool served = worker.served;
+  const bool killed = worker.killed;
   const bool crashed =
       state == Worker::State::ready || (state == Worker::State::leaving && worker.killed);
   const Runtime runtime = worker.runtime;
@@ -384,7 +392,10 @@ void WorkerPool::on_exit(Worker& worker, const WorkerExit& exit, Code code, std:
   look_at_spares(*function, kSpareDelay);
   if (current && (state == Worker::State::booting || state == Worker::State::loading)) {
     if (forked && !exit.lost) return fork_failed(*function);
-    start_failed(*function, code, {}, std::move(detail));
+    // Code that has loaded before loads: this one worker met with an accident, which nobody has to
+    // hear of.
+    const bool accident = !killed && function->loaded && function->failure.count == 0;
+    start_failed(*function, code, {}, std::move(detail), accident ? Next::at_once : Next::later);
     return;
   }
   if (crashed && current) {

@@ -174,7 +174,12 @@ class WorkerPool {
   Worker* take_parked(Function& function, const std::optional<PoolKey>& key);
   bool start_fresh(Function& function);
   void unpark(Worker& worker);
-  void start_failed(Function& function, Code code, std::string payload, std::string detail);
+  enum class Next : uint8_t {
+    at_once,
+    later
+  };  // the next try: those who wait go on waiting, or are told
+  void start_failed(Function& function, Code code, std::string payload, std::string detail,
+                    Next next);
   void worker_timer(Worker& worker);
   void idle_timer(Worker& worker);
   nanoseconds first_look(const Worker& worker) const;

@@ -189,6 +189,50 @@ TEST_CASE("a start fails with the cause that fits") {
   CHECK(rig.end(crash).detail.find("signal: segmentation fault") != std::string::npos);
 }
 
+TEST_CASE("a worker that dies while it loads code that has loaded before is replaced at once") {
+  Rig rig;
+  const FunctionId f = rig.deploy(one_worker());
+  const WorkerId first = rig.warm(f);
+  rig.exit(first, {.wait_status = 9});
+  const auto waiting = rig.calls(f, 3);
+  const auto loading = [&] {
+    const WorkerId w = rig.last(What::start).worker;
+    rig.parked(w);
+    return w;
+  };
+  rig.exit(loading(), {.wait_status = 9});
+  CHECK(rig.count(What::start) == 3);
+  for (const InvocationId id : waiting) CHECK_FALSE(rig.ended(id));
+
+  SECTION("and who waits is served") {
+    const WorkerId next = loading();
+    rig.ready(next);
+    CHECK(rig.worker_of(waiting[0]) == next);
+    CHECK(rig.function(f).failure.count == 0);
+  }
+  SECTION("and the second that dies is told") {
+    rig.exit(loading(), {.wait_status = 9});
+    for (const InvocationId id : waiting) CHECK(rig.end(id).code == Code::init_failed);
+    CHECK(rig.count(What::start) == 3);
+  }
+  SECTION("but not once more for code that says no") {
+    fail_init(rig);
+    for (const InvocationId id : waiting) CHECK(rig.end(id).code == Code::init_failed);
+  }
+  CHECK(rig.core.pool().stats().start_failures >= 1);
+}
+
+TEST_CASE("a new revision has not loaded before") {
+  Rig rig;
+  const FunctionId f = rig.deploy(function_spec());
+  rig.exit(rig.warm(f), {.wait_status = 9});
+  rig.deploy(function_spec("r2"));
+  const InvocationId waits = rig.call(f);
+  rig.parked(rig.last(What::start).worker);
+  rig.exit(rig.last(What::start).worker, {.wait_status = 9});
+  CHECK(rig.end(waits).code == Code::init_failed);
+}
+
 TEST_CASE("five crashes without a reply make the next start wait") {
   Rig rig;
   FunctionSpec spec = function_spec();
