@@ -51,7 +51,8 @@ struct Limits {
   milliseconds init_timeout{10'000};  // limits.init_timeout: from INIT to READY
   milliseconds boot_timeout{20'000};  // limits.boot_timeout: from spawn to HELLO
   milliseconds freeze_after{
-      50};  // limits.freeze_after: without a call, then a worker stands still; 0 = never
+      50};  // limits.freeze_after: without a call, then a worker stands still; 0 = never (leftovers
+            // that are to be cleared still are, after 50 ms)
   milliseconds ping_timeout{100};      // limits.ping_timeout
   milliseconds stop_grace{500};        // limits.stop_grace: from STOP to the kill
   milliseconds drain_timeout{10'000};  // limits.drain_timeout: after SIGTERM, for calls in flight

@@ -218,7 +218,7 @@ Worker* Dispatcher::pick_worker(Function& function, MonotonicTime now) {
 }
 
 void Dispatcher::send(Worker& worker, Call& call, MonotonicTime now) {
-  if (worker.frozen) pool_.thaw(worker);
+  if (worker.resting) pool_.wake(worker);
   --worker.left;
   call.stage = Call::Stage::sent;
   call.worker = &worker;

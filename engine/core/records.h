@@ -84,6 +84,7 @@ struct Worker : ListLink<InMembers>, ListLink<InIdle>, ListLink<InParked> {
   bool killed = false;
   bool counted = false;          // in function->live
   bool frozen = false;           // ready, without calls, and standing still
+  bool resting = false;          // was frozen or cleared in this pause; the next call wakes it
   bool clearing = false;         // frozen, until it is known what it left behind: no calls
   bool mould = false;            // is to be a zygote, or is one: gets no calls
   Function* mould_of = nullptr;  // of a zygote that its function still wants

@@ -183,6 +183,40 @@ TEST_CASE("a worker that left processes behind is replaced with leftovers: recyc
   rig.core.check_invariants();
 }
 
+TEST_CASE("leftovers are cleared where nothing is to stand still, and once a pause") {
+  Limits limits;
+  limits.freeze_after = milliseconds(0);
+  Rig rig(limits);
+  FunctionSpec spec = one_worker();
+  spec.leftovers = GENERATE(Leftovers::kill, Leftovers::recycle);
+  const FunctionId f = rig.deploy(spec);
+  const WorkerId w = rig.warm(f);
+  for (size_t pauses = 1; pauses <= 2; ++pauses) {
+    rig.pass(milliseconds(60));
+    REQUIRE(rig.count(What::clear) == pauses);
+    rig.core.on_leftovers(w, 0, false);
+    rig.settle();
+    CHECK(rig.count(What::thaw) == pauses);
+    CHECK(rig.core.pool().stats().frozen == 0);
+    rig.pass(seconds(2));
+    CHECK(rig.count(What::clear) == pauses);
+    REQUIRE(rig.reply(w, rig.call(f)));
+  }
+  CHECK(rig.count(What::freeze) == 0);
+  CHECK(rig.core.pool().stats().thaws == rig.core.pool().stats().freezes);
+}
+
+TEST_CASE("a worker that was never called is neither frozen nor replaced by a limit of zero") {
+  Limits limits;
+  limits.freeze_after = milliseconds(0);
+  Rig rig(limits);
+  FunctionSpec spec = one_worker();
+  spec.leftovers = Leftovers::recycle;
+  rig.fleet(spec, 1);
+  rig.pass(seconds(2));
+  CHECK(rig.count(What::clear) + rig.count(What::freeze) + rig.count(What::stop) == 0);
+}
+
 TEST_CASE("with several calls at once a worker is frozen only when it has none") {
   Rig rig;
   const FunctionId f = rig.deploy(one_worker(4));

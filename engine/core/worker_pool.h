@@ -113,7 +113,9 @@ class WorkerPool {
   void recycle(Worker& worker, RecycleReason reason);
   // The answer to WorkerLink::clear_leftovers. A worker that stays takes calls again.
   void on_leftovers(Worker& worker, uint32_t count, bool lost);
-  // Before anything is asked of a frozen worker.
+  // Before a call is sent to a worker that rests.
+  void wake(Worker& worker);
+  // Before anything else is asked of a frozen worker.
   void thaw(Worker& worker);
   // Every worker of the function retires, but those that run `keep`.
   void retire_others(Function& function, const FunctionSpecPtr& keep);
@@ -187,8 +189,8 @@ class WorkerPool {
   nanoseconds stay(const Worker& worker, MonotonicTime now);
   void leave_until_prewarm(Function& function);
   void prewarm(Function& function);
-  bool freezes(const Worker& worker) const;
-  void freeze(Worker& worker);
+  nanoseconds rest_after(const Worker& worker) const;
+  void rest(Worker& worker);
   void watch_age_and_memory(const Worker& worker);
   void patrol();
   nanoseconds stall_time(const Function& function) const;

@@ -17,8 +17,8 @@ void Function::on_prewarm_timer() { pool->prewarm(*this); }
 nanoseconds WorkerPool::first_look(const Worker& worker) const {
   nanoseconds look = limits_.idle_timeout;
   if (worker.function->idle_times) look = std::min<nanoseconds>(look, kHistogramLook);
-  if (freezes(worker)) look = std::min<nanoseconds>(look, limits_.freeze_after);
-  return look;
+  const nanoseconds after = rest_after(worker);
+  return after != nanoseconds(0) ? std::min(look, after) : look;
 }
 
 // One timer serves three ends: has the oldest call held up others for too long, has the worker been
@@ -37,20 +37,20 @@ void WorkerPool::idle_timer(Worker& worker) {
     return;
   }
   const nanoseconds idle_for = now - worker.since;
-  const bool freezes_later = freezes(worker) && !worker.frozen && idle_for < limits_.freeze_after;
-  if (freezes_later) {
-    arm(worker, limits_.freeze_after - idle_for);
+  const nanoseconds after = worker.resting ? nanoseconds(0) : rest_after(worker);
+  if (idle_for < after) {
+    arm(worker, after - idle_for);
     return;
   }
-  const nanoseconds rest = stay(worker, now);
-  if (rest <= nanoseconds(0) &&
+  const nanoseconds left = stay(worker, now);
+  if (left <= nanoseconds(0) &&
       worker.function->ready > worker.function->spec->concurrency.workers_min) {
     leave_until_prewarm(*worker.function);
     stop(worker);
     return;
   }
-  if (freezes(worker) && !worker.frozen) freeze(worker);
-  arm(worker, rest > nanoseconds(0) ? rest : nanoseconds(limits_.idle_timeout));
+  if (after != nanoseconds(0)) rest(worker);
+  arm(worker, left > nanoseconds(0) ? left : nanoseconds(limits_.idle_timeout));
 }
 
 // ---- the histogram

@@ -7,6 +7,7 @@
 namespace hearth {
 namespace {
 
+constexpr milliseconds kClearAfter{50};  // without a call, where limits.freeze_after says never
 constexpr milliseconds kPatrolInterval{1'000};  // how often age and memory are looked at
 constexpr uint32_t kFiguresARound = 64;         // memory figures read in one round, at most
 constexpr std::array<std::string_view, kRecycleReasonCount> kReasonNames = {"calls", "age",
@@ -20,19 +21,24 @@ std::string_view recycle_reason_name(RecycleReason reason) {
 
 // ---- standing still
 
-bool WorkerPool::freezes(const Worker& worker) const {
-  return limits_.freeze_after != milliseconds(0) && worker.runtime != Runtime::host;
+// How long after its last call a worker is frozen or cleared; 0 = it is not.
+nanoseconds WorkerPool::rest_after(const Worker& worker) const {
+  if (worker.runtime == Runtime::host) return nanoseconds(0);
+  if (limits_.freeze_after != milliseconds(0)) return limits_.freeze_after;
+  return worker.spec->leftovers == Leftovers::freeze ? milliseconds(0) : kClearAfter;
 }
 
-void WorkerPool::freeze(Worker& worker) {
+void WorkerPool::rest(Worker& worker) {
   HEARTH_ASSERT(worker.state == Worker::State::ready && worker.calls.empty());
+  worker.resting = true;
+  const Leftovers how = worker.spec->leftovers;
+  // A worker that was never called is not replaced for what its import started: that would go on.
+  const bool clears = how == Leftovers::kill || (how == Leftovers::recycle && worker.served);
+  if (!clears && limits_.freeze_after == milliseconds(0)) return;
   worker.frozen = true;
   ++stats_.freezes;
   ++stats_.frozen;
-  const Leftovers how = worker.spec->leftovers;
-  // A worker that was never called is not replaced for what its import started: that would go on.
-  if (how == Leftovers::freeze || (how == Leftovers::recycle && !worker.served))
-    return link_.freeze(worker.id);
+  if (!clears) return link_.freeze(worker.id);
   worker.clearing = true;
   busy(worker);  // a call that came now could lose what it starts
   link_.clear_leftovers(worker.id, how);
@@ -50,11 +56,19 @@ void WorkerPool::on_leftovers(Worker& worker, uint32_t count, bool lost) {
   }
   if (worker.spec->leftovers == Leftovers::recycle && count > 0)
     return recycle(worker, RecycleReason::leftovers);
+  if (limits_.freeze_after == milliseconds(0)) thaw(worker);
   // Back among the idle ones, where it stood.
   auto& idle = worker.function->idle;
   Worker* before = idle.front();
   while (before != nullptr && before->since > worker.since) before = idle.next(*before);
   idle.insert_before(before, worker);
+}
+
+// For a call: its timer looks at it again.
+void WorkerPool::wake(Worker& worker) {
+  worker.resting = false;
+  thaw(worker);
+  arm(worker, first_look(worker));
 }
 
 void WorkerPool::thaw(Worker& worker) {
@@ -63,7 +77,6 @@ void WorkerPool::thaw(Worker& worker) {
   ++stats_.thaws;
   --stats_.frozen;
   link_.thaw(worker.id);
-  arm(worker, first_look(worker));
 }
 
 // ---- growing old
