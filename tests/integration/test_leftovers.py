@@ -58,7 +58,7 @@ class Kill(DaemonTest):
     def setUp(self):
         if self.user and user_mode_problem():
             self.skipTest(user_mode_problem())
-        self.daemon = self.own_daemon(user=self.user)
+        self.daemon = self.own_daemon(user=self.user, config=self.config)
 
     def deploy(self, name, leftovers):
         self.daemon.deploy(name, {"app.py": FUNCTION}, manifest(leftovers))
@@ -106,6 +106,17 @@ class Kill(DaemonTest):
 
 class KillInUserMode(Kill):
     user = True
+
+
+class NeverFrozen(Kill):
+    """Nothing is to stand still; what is to be cleared is cleared all the same."""
+    config = {"limits": {"freeze_after": "0s"}}
+
+    def test_what_is_left_with_freeze_is_still_there(self):
+        self.deploy("run_on", "freeze")
+        self.assertEqual(len(self.daemon.invoke("run_on", {"leave": 2}).json()["others"]), 2)
+        self.assertEqual(len(self.daemon.invoke("run_on").json()["others"]), 2)
+        self.assertEqual(self.daemon.metrics()["hearth_worker_freezes_total"], 0)
 
 
 if __name__ == "__main__":
