@@ -156,9 +156,11 @@ class WorkerLink {
   virtual std::string_view log_tail(WorkerId worker, InvocationId call) = 0;
   // Has any byte of this call gone to the worker's socket? Answered also inside on_worker_exit.
   virtual bool any_byte_sent(WorkerId worker, InvocationId call) const = 0;
-  // The worker's peak memory in bytes; 0 when it can't be known.
+  // The peak of the worker's own memory in bytes, or what its sandbox holds now if that is more;
+  // 0 when it can't be known. Reads files, as memory_now().
   virtual uint64_t memory_peak(WorkerId worker) const = 0;
-  // What it holds now, in bytes; 0 when it can't be known.
+  // What its sandbox holds now, in bytes: all its processes, /tmp and /dev/shm; without a memory
+  // cgroup the worker alone. 0 when it can't be known.
   virtual uint64_t memory_now(WorkerId worker) const = 0;
   // Asked in on_worker_ready.
   virtual StartTimes start_times(WorkerId worker) const = 0;

@@ -12,6 +12,7 @@
 
 #include "core/start_environment.h"
 #include "worker/init_json.h"
+#include "worker/memory.h"
 
 namespace hearth::worker {
 namespace {
@@ -20,21 +21,6 @@ constexpr size_t kReadBuffer =
     512 * 1024;  // a full prefetch window of replies, and the begin of one more
 constexpr milliseconds kClosedGrace{
     100};  // from a closed channel to the kill, for the exit to be told with its own status
-
-// A line of /proc/PID/status in bytes; 0 when it can't be read.
-uint64_t memory_figure(int pid, const char* name) {
-  if (pid == 0) return 0;
-  char path[64];
-  std::snprintf(path, sizeof path, "/proc/%d/status", pid);
-  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return 0;
-  char text[4096];
-  const ssize_t n = ::read(fd.get(), text, sizeof text - 1);
-  if (n <= 0) return 0;
-  text[n] = '\0';
-  const char* line = std::strstr(text, name);
-  return line != nullptr ? kibibytes(std::strtoull(line + std::strlen(name), nullptr, 10)) : 0;
-}
 
 uint32_t microseconds_since(MonotonicTime then, MonotonicTime now) {
   return static_cast<uint32_t>(std::clamp<int64_t>(to_us(now - then), 0, UINT32_MAX));
@@ -238,14 +224,25 @@ bool Workers::any_byte_sent(WorkerId worker, InvocationId call) const {
   return process == nullptr || process->channel.any_byte_sent(call);
 }
 
+// What the whole sandbox holds now counts as well: its peak is told by no counter of its own, since
+// a slot's group outlives its workers.
 uint64_t Workers::memory_peak(WorkerId worker) const {
   const Process* process = find(worker);
-  return process != nullptr ? memory_figure(process->pid, "VmHWM:") : 0;
+  if (process == nullptr) return 0;
+  return std::max(process_memory(process->pid, "VmHWM:"), sandbox_memory(*process));
 }
 
 uint64_t Workers::memory_now(WorkerId worker) const {
   const Process* process = find(worker);
-  return process != nullptr ? memory_figure(process->pid, "VmRSS:") : 0;
+  if (process == nullptr) return 0;
+  return std::max(process_memory(process->pid, "VmRSS:"), sandbox_memory(*process));
+}
+
+uint64_t Workers::sandbox_memory(const Process& process) const {
+  const auto memory = static_cast<size_t>(sandbox::Layer::kCgroupMemory);
+  if (process.pid == 0 || launcher_.ready().layers[memory].on == 0) return 0;
+  if (process.memory_group.empty()) process.memory_group = sandbox_memory_group(process.pid);
+  return process.memory_group.empty() ? 0 : group_memory(process.memory_group);
 }
 
 StartTimes Workers::start_times(WorkerId worker) const {

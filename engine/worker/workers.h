@@ -101,6 +101,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     RateLimit rate;
     LogTail tail;
     int pid = 0;
+    mutable std::string memory_group;  // once it was asked for
     EgressLink egress;
     std::string root;  // where the worker sees its code
     enum class Role : uint8_t { plain, zygote, forked };
@@ -128,6 +129,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     void on_refused(const sandbox::egress::Report& report) { owner->tell_refused(*this, report); }
     void on_marker() { owner->tell_dropped(*this); }
   };
+
+  uint64_t sandbox_memory(const Process& process) const;
 
   // Channel::Owner
   bool on_frame(Channel& channel, const Frame& frame) override;
