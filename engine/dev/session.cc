@@ -26,7 +26,7 @@ namespace {
 
 constexpr milliseconds kQuiet{8};         // after the last change of a save: editors make several
 constexpr milliseconds kQuietMax{100};    // after the first one
-constexpr milliseconds kReadyMax{1'500};  // a function that loads for longer is not waited for
+constexpr milliseconds kReadyMax{1'500};  // code that loads for longer is not waited for
 constexpr size_t kKeepOneMax = 8;         // functions of a tree that all have a worker of their own
 constexpr uint32_t kPool = 3;             // parked workers: one for the trial, one for the switch
 constexpr auto kDebugPatience = std::chrono::hours(24);
@@ -61,6 +61,7 @@ class Session {
   void on_turn();
   void reload(const Watcher::Changes& changes);
   void look_for_functions();
+  void on_patience() { waited_enough_ = true; }  // the turn's end looks at it
   void tell_ready();
   Status open_debugger();
   int debugged_worker() const;
@@ -77,6 +78,7 @@ class Session {
   Watcher::Changes changes_;  // that wait for quiet
   MonotonicTime first_change_;
   bool told_ready_ = false;
+  bool waited_enough_ = false;  // for code to load
   bool closing_ = false;
   std::unique_ptr<Engine> engine_;
   // Of the engine's loop: gone before it.
@@ -167,7 +169,7 @@ Status Session::open(const std::vector<std::string>& folders) {
   quiet_.emplace();
   patience_.emplace();
   engine_->loop().timers().arm(*patience_, clock_.now() + kReadyMax,
-                               Callback<void()>::to<&Session::tell_ready>(this));
+                               Callback<void()>::to<&Session::on_patience>(this));
   HEARTH_TRY(poll_->start(engine_->loop(), watcher_.fd(), UV_READABLE,
                           Poll::EventFn::to<&Session::on_changes>(this)));
   HEARTH_TRY(open_debugger());
@@ -250,11 +252,12 @@ void Session::on_turn() {
   reloader_.look();
   const std::vector<std::string> names = reloader_.names();
   requests_.set_root(names.size() == 1 ? names[0] : std::string());
-  if (!told_ready_ && reloader_.settled()) tell_ready();
+  if (told_ready_) return;
+  if (reloader_.settled() || (waited_enough_ && reloader_.reachable())) tell_ready();
 }
 
 void Session::tell_ready() {
-  if (std::exchange(told_ready_, true)) return;
+  told_ready_ = true;
   static constexpr const char* kModes[] = {"off", "degraded", "user", "strict"};
   console_.ready("http://" + engine_->address(), reloader_.names(),
                  kModes[static_cast<size_t>(engine_->sandbox_mode())]);
