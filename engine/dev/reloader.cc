@@ -78,7 +78,16 @@ void Reloader::unload(const std::string& folder) {
   if (entry.on_trial) remove_function(trial_name(entry.name));
   if (!entry.live_key.empty()) remove_function(entry.name);
   console_.removed(shown(entry));
+  const std::string name = entry.name;
   entries_.erase(found);
+  offer(name);
+}
+
+// Nobody has the name any more: a folder that was refused for it may have it.
+void Reloader::offer(const std::string& name) {
+  for (auto& [folder, entry] : entries_) {
+    if (!name.empty() && entry.wanted == name && entry.stage == Stage::idle) return load(folder);
+  }
 }
 
 void Reloader::read(Entry& entry) {
@@ -102,6 +111,7 @@ void Reloader::read(Entry& entry) {
 void Reloader::on_draft(Entry& entry, Result<std::shared_ptr<Draft>> draft) {
   if (!draft) return fail(entry, draft.error().detail);
   const std::string& name = (*draft)->package.spec.name;
+  entry.wanted.clear();
   if (name != entry.name && !take_name(entry, name)) {
     return fail(entry, fmt::format("{} has a function '{}' already; give one of them another name: "
                                    "in its function.yaml",
@@ -122,12 +132,15 @@ void Reloader::on_draft(Entry& entry, Result<std::shared_ptr<Draft>> draft) {
 
 // False: another folder has that name.
 bool Reloader::take_name(Entry& entry, const std::string& name) {
+  entry.wanted = name;
   if (by_name(name) != nullptr) return false;
+  entry.wanted.clear();
   end_trial(entry);
   if (!entry.live_key.empty()) remove_function(entry.name);
   entry.live_key.clear();
   entry.served = entry.broken = false;
-  entry.name = name;
+  const std::string before = std::exchange(entry.name, name);
+  offer(before);
   return true;
 }
 

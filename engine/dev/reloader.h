@@ -66,7 +66,8 @@ class Reloader {
   };
   struct Entry {
     std::string folder;
-    std::string name;  // empty: not known yet
+    std::string name;    // empty: not known yet
+    std::string wanted;  // a name that another folder has
     Stage stage = Stage::idle;
     uint64_t generation = 0;  // of the last save; what belongs to an older one is dropped
     MonotonicTime saved;
@@ -81,6 +82,7 @@ class Reloader {
   void read(Entry& entry);
   void on_draft(Entry& entry, Result<std::shared_ptr<Draft>> draft);
   bool take_name(Entry& entry, const std::string& name);
+  void offer(const std::string& name);
   void deploy_as(Entry& entry, const std::string& name, Stage next);
   void on_deployed(Entry& entry, Stage next, Result<Deployed> deployed);
   void look_at(Entry& entry);

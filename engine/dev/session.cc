@@ -60,7 +60,7 @@ class Session {
   void on_quiet();
   void on_turn();
   void reload(const Watcher::Changes& changes);
-  void look_for_functions();
+  bool look_for_functions();
   void on_patience() { waited_enough_ = true; }  // the turn's end looks at it
   void tell_ready();
   Status open_debugger();
@@ -80,6 +80,7 @@ class Session {
   bool told_ready_ = false;
   bool waited_enough_ = false;  // for code to load
   bool closing_ = false;
+  bool reader_gone_ = false;  // of what is printed; the turn's end looks at it
   std::unique_ptr<Engine> engine_;
   // Of the engine's loop: gone before it.
   std::optional<Poll> poll_;
@@ -93,7 +94,8 @@ Session::Session(DevOptions options, std::string root, Watcher watcher,
     : options_(std::move(options)),
       root_(std::move(root)),
       state_dir_(state_dir),
-      console_(form_for(STDOUT_FILENO, options_.json), clock_, write_to(STDOUT_FILENO)),
+      console_(form_for(STDOUT_FILENO, options_.json), clock_,
+               write_to(STDOUT_FILENO, [this] { reader_gone_ = true; })),
       sink_(console_),
       requests_(console_, clock_),
       reloader_(console_, clock_, reloader_options()),
@@ -221,7 +223,7 @@ void Session::on_quiet() { reload(std::exchange(changes_, {})); }
 // Which functions do these files belong to?
 void Session::reload(const Watcher::Changes& changes) {
   const std::vector<std::string> before = reloader_.folders();
-  look_for_functions();
+  if (!look_for_functions()) return;
   for (const std::string& folder : before) {
     const auto in_folder = [&](const std::string& path) {
       return path.starts_with(folder + "/") || path == options_.env_file;
@@ -234,10 +236,14 @@ void Session::reload(const Watcher::Changes& changes) {
   }
 }
 
-// Functions that came or went since the last look.
-void Session::look_for_functions() {
+// Functions that came or went since the last look. False: there is nothing to look at.
+bool Session::look_for_functions() {
   const auto found = find_function_folders(root_);
-  if (!found) return console_.warning(found.error().detail);
+  if (!found) {
+    console_.warning(fmt::format("{}; what was loaded goes on serving until the folder is back",
+                                 found.error().detail));
+    return false;
+  }
   const std::vector<std::string> known = reloader_.folders();
   for (const std::string& folder : known) {
     if (!std::binary_search(found->begin(), found->end(), folder)) reloader_.unload(folder);
@@ -245,10 +251,12 @@ void Session::look_for_functions() {
   for (const std::string& folder : *found) {
     if (!std::binary_search(known.begin(), known.end(), folder)) reloader_.load(folder);
   }
+  return true;
 }
 
 void Session::on_turn() {
   if (closing_) return;  // the engine's last turns
+  if (reader_gone_) return engine_->stop();
   reloader_.look();
   const std::vector<std::string> names = reloader_.names();
   requests_.set_root(names.size() == 1 ? names[0] : std::string());
@@ -259,7 +267,7 @@ void Session::on_turn() {
 void Session::tell_ready() {
   told_ready_ = true;
   static constexpr const char* kModes[] = {"off", "degraded", "user", "strict"};
-  console_.ready("http://" + engine_->address(), reloader_.names(),
+  console_.ready("http://" + engine_->address(), reloader_.names(), !reloader_.folders().empty(),
                  kModes[static_cast<size_t>(engine_->sandbox_mode())]);
 }
 
@@ -280,11 +288,12 @@ Result<std::string> real_path(const std::string& path) {
 }
 
 Result<DevEnd> run_dev(const DevOptions& given) {
-  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);  // the end of a reader is looked at by the console
   DevOptions options = given;
   const std::string root = HEARTH_TRY(real_path(options.folder));
   if (!options.env_file.empty() && options.env_file.front() != '/')
     options.env_file = current_folder() + "/" + options.env_file;
+  if (!options.env_file.empty()) HEARTH_TRY(real_path(options.env_file));
   const std::vector<std::string> folders = HEARTH_TRY(find_function_folders(root));
   Watcher watcher = HEARTH_TRY(Watcher::open(root));
   if (!options.env_file.empty()) HEARTH_TRY(watcher.add_file(options.env_file));
