@@ -220,6 +220,35 @@ class Code(Work):
             self.assertIn(said, dev.shown[start:])
             self.assertEqual(dev.get().text, "mended")
 
+    def test_what_a_handler_throws_is_shown_with_the_developers_own_file_and_line(self):
+        cases = (("py/app.py", "import lib\ndef handler(event, context):\n    return lib.half(event)\n", "py/lib.py", "\ndef half(event):\n    return 1 / 0\n",
+                  ("ZeroDivisionError", 'app.py", line 3', 'lib.py", line 3')),
+                 ("js/index.mjs", "import {half} from './lib.mjs';\nexport const handler = async () =>\n  half();\n", "js/lib.mjs",
+                  "\nexport const half = () => {\n  throw new RangeError('half');\n};\n", ("RangeError", "index.mjs:3:", "lib.mjs:3:")))
+        for file, code, other, more, said in cases:
+            with self.subTest(file):
+                path = self.write(file, code)
+                self.write(other, more)
+                dev = Dev(self, path.parent).ready()
+                self.assertEqual(dev.get().status, 502)
+                dev.wait("GET /  502 ")
+                for text in said:
+                    dev.wait(text)
+                self.assertIn(f"{path.parent}/lib", dev.shown)
+                self.assertNotIn("/var/task", dev.shown)
+                dev.end()
+
+    def test_it_runs_in_the_sandbox_of_production_unless_told_otherwise(self):
+        self.write("hello/app.py", f"import os\ndef handler(event, context):\n    return [os.path.exists('{self.work}'), os.getpid() < 10]\n")
+        dev = Dev(self, self.work / "hello").ready()
+        self.assertIn("(sandbox: " + ("strict" if IS_ROOT else "user") + ")", dev.shown)
+        self.assertEqual(dev.get().json(), [False, True], "another root, and process numbers of its own")
+        dev.end()
+        dev = Dev(self, self.work / "hello", "--sandbox", "degraded").ready()
+        self.assertIn("functions can do here what they can't in production", dev.shown)
+        self.assertIn("(sandbox: degraded)", dev.shown)
+        self.assertFalse(dev.get().json()[1])
+
     def test_what_a_handler_leaves_running_ends_with_it_all(self):
         self.write("hello/app.py", "import os, time\ndef handler(event, context):\n    for _ in range(3):\n        if os.fork() == 0:\n"
                                    "            os.setsid()\n            if os.fork() == 0:\n                time.sleep(1000)\n            os._exit(0)\n"
