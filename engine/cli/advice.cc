@@ -156,6 +156,21 @@ Missing missing_mode(const Trial& trial, const SandboxConfig& config,
   return missing;
 }
 
+// The fix for a layer that no other mode has either.
+std::string machine_fix(std::string_view layer) {
+  if (layer == "cgroup: io")
+    return "add systemd.unified_cgroup_hierarchy=1 to the kernel's command line and boot: that is "
+           "cgroup version 2";
+  if (layer.starts_with("cgroup: ") || layer == "freezer")
+    return "in a container: docker run --privileged --cgroupns=host; else as root: mount -t "
+           "cgroup2 "
+           "none /sys/fs/cgroup";
+  if (layer == "landlock")
+    return "add landlock to lsm= on the kernel's command line and boot; cat "
+           "/sys/kernel/security/lsm lists what is on";
+  return {};
+}
+
 // The fix for a layer that the mode in use lacks.
 void explain_layer(const Trial& trial, const MachineSwitches& switches, Missing& missing) {
   if (trial.mode == "off") {
@@ -175,6 +190,8 @@ void explain_layer(const Trial& trial, const MachineSwitches& switches, Missing&
       missing.command = "sudo hearth serve";
     }
   }
+  if (trial.mode == "strict" || missing.name == "landlock" || missing.name == "cgroup: io")
+    missing.command = machine_fix(missing.name);
 }
 
 // Layers that are off for one reason are one entry: their fix is one, too.

@@ -148,6 +148,18 @@ TEST_CASE("user mode names the way to uids of their own, and off the way back") 
   CHECK_THAT(off[0].means, Contains("system call"));
 }
 
+TEST_CASE("what strict mode lacks is the machine's to give") {
+  Trial trial = good_trial("strict");
+  trial.layers = {{"cgroup: io", false, "shares of I/O need cgroup version 2"},
+                  {"cgroup: memory", false, "no cgroup can be made"},
+                  {"landlock", false, "this kernel has none"}};
+  const auto all = what_is_missing(trial, {}, kRoot);
+  REQUIRE(all.size() == 3);
+  CHECK_THAT(all[0].command, Contains("unified_cgroup_hierarchy=1"));
+  CHECK_THAT(all[1].command, Contains("mount -t cgroup2") && Contains("--privileged"));
+  CHECK_THAT(all[2].command, Contains("lsm="));
+}
+
 TEST_CASE("an interpreter that is missing is fatal only when there is no other") {
   Trial trial = good_trial("user");
   trial.runtimes[1].problem = "node is not in /usr/bin";

@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "cli/commands.h"
 #include "cli/daemon.h"
+#include "cli/folder_advice.h"
 #include "cli/function_json.h"
 #include "config/manifest.h"
 #include "core/pool_key.h"
@@ -53,24 +54,6 @@ Result<Deployment> read_folder(const std::string& folder) {
   d.archive = HEARTH_TRY(pack_folder(folder));
   d.sha256_base64 = sha256_base64(d.archive.zip);
   return d;
-}
-
-// What to do about a folder that can't be deployed.
-std::string advice(const std::string& folder) {
-  struct stat info {};
-  const auto there = [&](const char* name) {
-    return ::access(fmt::format("{}/{}", folder, name).c_str(), F_OK) == 0;
-  };
-  if (::stat(folder.c_str(), &info) != 0)
-    return "name a function's folder; `hearth new TEMPLATE DIR` makes one";
-  if (!S_ISDIR(info.st_mode)) return "name the folder that the file is in";
-  if (there("Makefile") && there(kManifestName.data()))
-    return fmt::format("if it is to be built first: make -C {}", folder);
-  if (there(kManifestName.data()))
-    return fmt::format("correct {}/{}; `hearth deploy --help` lists its keys", folder,
-                       kManifestName);
-  return "`hearth deploy --help` shows what a function's folder looks like, and `hearth new` makes "
-         "one";
 }
 
 class Deployer {
@@ -189,7 +172,7 @@ Exit deploy_one(const std::string& folder, Daemon& daemon, Deployed& out, Output
   const auto deployment = read_folder(folder);
   if (!deployment) {
     return report(output, Failure{Exit::usage, fmt::format("can't deploy {}", folder),
-                                  deployment.error().detail, advice(folder)});
+                                  deployment.error().detail, folder_advice(folder)});
   }
   Failure failure;
   if (!Deployer(daemon, *deployment).run(out, failure)) return report(output, failure);

@@ -3,25 +3,35 @@
 #include <fmt/core.h>
 
 #include "cli/commands.h"
+#include "cli/folder_advice.h"
 #include "dev/session.h"
 
 namespace hearth::cli {
 namespace {
 
+std::string port_advice(const Error& error, const DevOptions& options) {
+  if (error.detail.find("ermission denied") != std::string::npos)
+    return "ports below 1024 are root's: --port with a larger one, or 0 for any that is free";
+  return options.debug_port != 0
+             ? "is another program there? --port and --debug name other ports"
+             : fmt::format("is another program at port {}? `--port 0` takes a free one",
+                           options.port);
+}
+
 std::string advice(const Error& error, const DevOptions& options) {
   switch (error.code) {
     case Code::listen_failed:
-      return options.debug_port != 0
-                 ? "is another program there? --port and --debug name other ports"
-                 : fmt::format("is another program at port {}? `--port 0` takes a free one",
-                               options.port);
-    case Code::sandbox_unavailable:
-      return "`hearth doctor` shows what works on this machine, and the fix for what does not";
+      return port_advice(error, options);
     case Code::io_failed:
+    case Code::manifest_invalid:
+      if (!options.env_file.empty() && error.detail.find(options.env_file) != std::string::npos)
+        return "--env names a file that is there";
+      return folder_advice(options.folder);
     case Code::invalid_parameter:
+    case Code::config_invalid:
       return "`hearth dev --help` says what the folder and the options can be";
     default:
-      return "`hearth doctor` checks this machine";
+      return "`hearth doctor` checks this machine: what works, and the fix for what does not";
   }
 }
 
@@ -50,9 +60,10 @@ Exit run_dev(const DevOptions& options, Output& output) {
   wanted.json = options.json;
   const auto end = dev::run_dev(wanted);
   if (!end) {
-    return report(output,
-                  Failure{exit_of(end.error().code), fmt::format("can't serve {}", options.folder),
-                          end.error().message(), advice(end.error(), options)});
+    return report(output, Failure{exit_of(end.error().code),
+                                  fmt::format("can't serve {}",
+                                              options.folder.empty() ? "''" : options.folder),
+                                  folder_problem(end.error()), advice(end.error(), options)});
   }
   if (*end == dev::DevEnd::spawner_lost)
     return report(output, Failure{Exit::refused, "the spawner has ended, and all workers with it",

@@ -58,7 +58,7 @@ expanded.
 The sandbox is that of `hearth serve`, so that what works here works there. --debug needs Node, or debugpy in the function's
 folder (pip install --target DIR debugpy), and a sandbox with namespaces; calls have no timeout then. Ctrl-C ends everything at once; a second one ends the process hard.
 
-Exit codes: 0 ended by a signal; 2 the folder or an option can't be used; 3 it could not start, or its spawner died.)";
+Exit codes: 0 ended by a signal, or by the end of what reads its output; 2 the folder or an option can't be used; 3 it could not start, or its spawner died.)";
 
 inline constexpr const char* kDeployFooter = R"(
 A function is a folder: its code, and function.yaml if the defaults don't fit.

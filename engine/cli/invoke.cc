@@ -10,6 +10,7 @@
 #include "cli/daemon.h"
 #include "cli/input.h"
 #include "cli/json_problem.h"
+#include "config/nearest.h"
 #include "kit/kit.h"
 
 namespace hearth::cli {
@@ -121,17 +122,27 @@ Exit finish(const InvokeOptions& options, Daemon& daemon, const http::ClientResp
   return exit;
 }
 
+// Some editors put a byte order mark before a file's text; it is no part of its JSON.
+Result<std::string> read_event(const std::string& value) {
+  std::string text = HEARTH_TRY(read_input(value));
+  if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
+  return text;
+}
+
 }  // namespace
 
 Result<std::string> event_of(const InvokeOptions& options) {
-  if (options.event.empty()) return read_input(options.data);
-  if (options.event == "-") return read_input("-");
+  if (options.event.empty()) return read_event(options.data);
+  if (options.event == "-") return read_event("-");
   // A file wins over a sample event of the same name.
-  if (is_file(options.event)) return read_input("@" + options.event);
+  if (is_file(options.event)) return read_event("@" + options.event);
   if (const kit::SampleEvent* sample = kit::find_sample_event(options.event))
     return std::string(sample->json);
+  std::vector<std::string_view> names;
+  for (const kit::SampleEvent& known : kit::sample_events()) names.push_back(known.name);
   return Error{Code::usage,
-               fmt::format("'{}' is neither a file nor a sample event", options.event)};
+               fmt::format("'{}' is neither a file nor a sample event; the nearest event is '{}'",
+                           options.event, nearest(options.event, names))};
 }
 
 Exit run_invoke(const InvokeOptions& options, Output& output) {

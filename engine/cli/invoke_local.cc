@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/daemon.h"
+#include "cli/folder_advice.h"
 #include "cli/json_problem.h"
 #include "dev/local.h"
 
@@ -55,12 +56,15 @@ Exit refuse(const InvokeOptions& options, const Error& error, Output& output) {
                           error.code == Code::runtime_unavailable ||
                           error.code == Code::state_unusable || error.code == Code::store_failed ||
                           error.code == Code::spawner_lost || error.code == Code::disk_full;
-  return report(
-      output, Failure{of_machine ? Exit::refused : Exit::usage,
-                      fmt::format("can't call the function in {}", options.local), error.message(),
-                      of_machine ? "`hearth doctor` checks this machine"
-                                 : "`hearth deploy --help` shows what a function's "
-                                   "folder looks like"});
+  std::string todo = folder_advice(options.local);
+  if (of_machine) todo = "`hearth doctor` checks this machine";
+  if (error.code == Code::body_too_large)
+    todo = "send less: a larger event names where its data is";
+  if (!options.env_file.empty() && error.detail.find(options.env_file) != std::string::npos)
+    todo = "--env names a file that is there";
+  return report(output, Failure{of_machine ? Exit::refused : Exit::usage,
+                                fmt::format("can't call the function in {}", options.local),
+                                folder_problem(error), todo});
 }
 
 }  // namespace

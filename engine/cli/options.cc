@@ -72,6 +72,18 @@ void add_serve(CLI::App& app, ServeOptions& options) {
   serve->footer(help::kServeFooter);
 }
 
+// A port's number, 0 to 65535 or 1 to 65535. CLI11 itself takes an empty word for 0.
+CLI::Validator port_from(uint64_t least) {
+  return CLI::Validator(
+      [least](std::string& word) {
+        const auto port = parse_whole(word);
+        return port && *port >= least && *port <= UINT16_MAX
+                   ? std::string()
+                   : fmt::format("'{}' is not a port: {} to {}", word, least, UINT16_MAX);
+      },
+      "");
+}
+
 void add_dev(CLI::App& app, DevOptions& options) {
   CLI::App* dev =
       app.add_subcommand("dev", "Serve a folder's functions, and load each save at once");
@@ -79,10 +91,11 @@ void add_dev(CLI::App& app, DevOptions& options) {
       ->type_name("DIR");
   dev->add_option("--port", options.port, "Port on 127.0.0.1; 0 takes a free one")
       ->capture_default_str()
+      ->check(port_from(0))
       ->type_name("PORT");
   dev->add_option("--debug", options.debug_port,
                   "Open the Node inspector or debugpy at this port of 127.0.0.1")
-      ->check(CLI::Range(1, 65'535))
+      ->check(port_from(1))
       ->type_name("PORT");
   dev->add_option("--sandbox", options.sandbox, "How workers are confined (default auto)")
       ->type_name("MODE");
@@ -249,13 +262,28 @@ Command finish_dev(const DevOptions& options, Output& output) {
   return options;
 }
 
-Command finish_local(const InvokeOptions& options, Output& output) {
+Command finish_local(const InvokeOptions& options, bool waits, Output& output) {
+  if (waits || options.log_tail) {
+    return usage(output, "--wait and --log-tail are for calls through a daemon",
+                 "with --local the function's own timeout counts, and its log is printed in any "
+                 "case");
+  }
   if (!options.name.empty())
     return usage(output, fmt::format("'{}' and --local are one too many", options.name),
                  "--local DIR names the function by its folder");
   if (auto refused = check_sandbox(options.sandbox, options.know_this_is_unsafe, output))
     return *std::move(refused);
   return options;
+}
+
+std::optional<Command> check_event(const CLI::App& invoke, const std::string& event,
+                                   Output& output) {
+  if (invoke.count("--event") == 0) return std::nullopt;
+  if (event.empty())
+    return usage(output, "--event names no event",
+                 "--event FILE, --event -, or a name of `hearth event --list`");
+  if (invoke.count("--data") == 0) return std::nullopt;
+  return usage(output, "--event and --data are one too many", "one event a call: leave one out");
 }
 
 Command finish_invoke(InvokeOptions options, const std::string& wait, Output& output) {
@@ -267,7 +295,7 @@ Command finish_invoke(InvokeOptions options, const std::string& wait, Output& ou
     }
     options.wait = std::chrono::duration_cast<milliseconds>(*duration);
   }
-  if (!options.local.empty()) return finish_local(options, output);
+  if (!options.local.empty()) return finish_local(options, !wait.empty(), output);
   if (!options.sandbox.empty() || !options.env_file.empty())
     return usage(output, "--sandbox and --env are for --local", "`hearth invoke --help` shows all");
   if (options.name.empty()) {
@@ -327,7 +355,11 @@ Command chosen(CLI::App& app, Parsed& parsed, Output& output) {
   if (name == "serve") return finish_serve(parsed.serve, output);
   if (name == "dev") return finish_dev(parsed.dev, output);
   if (name == "deploy") return parsed.deploy;
-  if (name == "invoke") return finish_invoke(parsed.invoke, parsed.wait, output);
+  if (name == "invoke") {
+    if (auto refused = check_event(*app.get_subcommands().front(), parsed.invoke.event, output))
+      return *std::move(refused);
+    return finish_invoke(parsed.invoke, parsed.wait, output);
+  }
   if (name == "list") return parsed.list;
   if (name == "delete") return check_name(parsed.remove.name, parsed.remove, output);
   if (name == "logs") return check_name(parsed.logs.name, parsed.logs, output);

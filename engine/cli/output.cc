@@ -1,5 +1,6 @@
 #include "cli/output.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
 
@@ -12,12 +13,23 @@
 namespace hearth::cli {
 namespace {
 
-void write_all(int fd, std::string_view text) {
+// The errno of what could not be written; 0: all was.
+int write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = ::write(fd, text.data(), text.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return;
+    if (n <= 0) return n < 0 ? errno : EIO;
     text.remove_prefix(static_cast<size_t>(n));
+  }
+  return 0;
+}
+
+// What is opened later must not get the number of a standard stream that was closed: it would be
+// written to. Opened the wrong way round, its use still fails.
+void fill_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+      static_cast<void>(::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY));
   }
 }
 
@@ -30,13 +42,21 @@ size_t width(std::string_view text) {
 }  // namespace
 
 StandardOutput::StandardOutput() {
+  fill_standard_streams();
   const char* no_color = std::getenv("NO_COLOR");
+  const char* kind = std::getenv("TERM");
+  const bool dumb = kind != nullptr && std::string_view(kind) == "dumb";
   terminal = ::isatty(STDOUT_FILENO) == 1;
-  colour = ::isatty(STDERR_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
+  colour = ::isatty(STDERR_FILENO) == 1 && (no_color == nullptr || *no_color == '\0') && !dumb;
 }
 
-void StandardOutput::out(std::string_view text) { write_all(STDOUT_FILENO, text); }
-void StandardOutput::err(std::string_view text) { write_all(STDERR_FILENO, text); }
+void StandardOutput::out(std::string_view text) {
+  const int error = write_all(STDOUT_FILENO, text);
+  if (lost_ == 0) lost_ = error;
+}
+void StandardOutput::err(std::string_view text) {
+  static_cast<void>(write_all(STDERR_FILENO, text));  // there is nowhere to say it
+}
 
 Exit report(Output& output, const Failure& failure) {
   const std::string_view red = output.colour ? "\x1b[1;31m" : "";

@@ -31,7 +31,7 @@ class Output {
   virtual void err(std::string_view text) = 0;
 
   bool terminal = false;  // stdout is one: control characters are escaped
-  bool colour = false;    // stderr is a terminal and NO_COLOR is not set
+  bool colour = false;    // stderr is a terminal, not a `dumb` one, and NO_COLOR is not set
 };
 
 // stdout and stderr, unbuffered. A reader that went away ends the process by SIGPIPE, as for any
@@ -41,6 +41,11 @@ class StandardOutput final : public Output {
   StandardOutput();
   void out(std::string_view text) override;
   void err(std::string_view text) override;
+  // The errno of the first write to stdout that failed; 0: all that was printed is there.
+  int lost() const { return lost_; }
+
+ private:
+  int lost_ = 0;
 };
 
 // What happened, why, and what to do about it. `why` and `todo` may be empty.

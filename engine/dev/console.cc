@@ -83,7 +83,7 @@ void Console::line(std::string text) {
   write_(text);
 }
 
-void Console::ready(const std::string& url, const std::vector<std::string>& names,
+void Console::ready(const std::string& url, const std::vector<std::string>& names, bool folders,
                     std::string_view sandbox) {
   if (form_ == Form::json) {
     return write_(
@@ -96,7 +96,10 @@ void Console::ready(const std::string& url, const std::vector<std::string>& name
     line(fmt::format("  {}  {}/fn/{}/  http://{}.localhost{}/", paint(kCyan, escaped(name)), url,
                      escaped(name), escaped(name), port));
   }
-  if (names.empty()) line("  no function yet: save app.py, index.mjs or function.yaml there");
+  if (names.empty()) {
+    line(folders ? "  no function could be read yet: what is wrong is said above"
+                 : "  no function yet: save app.py, index.mjs or function.yaml there");
+  }
   line(paint(kDim, "  saves are loaded at once; Ctrl-C ends"));
 }
 
@@ -185,12 +188,14 @@ void Console::stopping() {
 Console::Form form_for(int fd, bool json) {
   if (json) return Console::Form::json;
   const char* no_colour = ::getenv("NO_COLOR");
-  const bool wanted = no_colour == nullptr || no_colour[0] == '\0';
+  const char* terminal = ::getenv("TERM");
+  const bool wanted = (no_colour == nullptr || no_colour[0] == '\0') &&
+                      (terminal == nullptr || std::string_view(terminal) != "dumb");
   return ::isatty(fd) == 1 && wanted ? Console::Form::colour : Console::Form::plain;
 }
 
-Console::Write write_to(int fd) {
-  return [fd](std::string_view text) {
+Console::Write write_to(int fd, std::function<void()> on_gone) {
+  return [fd, on_gone = std::move(on_gone)](std::string_view text) {
     while (!text.empty()) {
       const ssize_t n = ::write(fd, text.data(), text.size());
       if (n > 0) {
@@ -199,6 +204,7 @@ Console::Write write_to(int fd) {
         pollfd room{fd, POLLOUT, 0};
         ::poll(&room, 1, 1'000);
       } else if (n == 0 || errno != EINTR) {
+        if (n < 0 && errno == EPIPE) on_gone();
         return;
       }
     }

@@ -42,8 +42,9 @@ class Console {
   // `write` gets whole lines. `wall` gives the time of day for the lines.
   Console(Form form, const Clock& clock, Write write);
 
-  // Where the functions are; `names` may be empty. A single function is served at `url` itself.
-  void ready(const std::string& url, const std::vector<std::string>& names,
+  // Where the functions are; `names` may be empty, with `folders`: though there are folders of
+  // functions. A single function is served at `url` itself.
+  void ready(const std::string& url, const std::vector<std::string>& names, bool folders,
              std::string_view sandbox);
   void call(const CallLine& line);
   void log(const LogLine& line);
@@ -65,9 +66,11 @@ class Console {
   Write write_;
 };
 
-// The fd's own: colour if it is a terminal and NO_COLOR is not set (or empty).
+// The fd's own: colour if it is a terminal, but not a `dumb` one, and NO_COLOR is not set (or
+// empty).
 Console::Form form_for(int fd, bool json);
-// Writes all of it; what can't be written any more (the terminal has gone) is dropped.
-Console::Write write_to(int fd);
+// Writes all of it; what can't be written any more (the terminal has gone) is dropped. `on_gone`
+// runs with each write that finds the pipe's reader gone.
+Console::Write write_to(int fd, std::function<void()> on_gone);
 
 }  // namespace hearth::dev

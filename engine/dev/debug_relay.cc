@@ -52,24 +52,58 @@ Status DebugRelay::listen(uint16_t port) {
 void DebugRelay::on_accept(int) {
   links_.remove_if([](const Link& link) { return link.over; });
   UniqueFd client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  const int worker = worker_();
-  if (!client.valid() || worker == 0 || links_.size() == kLinksMax) return;
-  auto asked = ask_for_worker_socket(worker, port_);
-  if (!asked) return;
+  if (!client.valid() || links_.size() == kLinksMax) return;
   Link& link = links_.emplace_back();
   link.relay = this;
-  link.asked = *std::move(asked);
+  link.until = loop_.now() + kWaitMax;
   link.client.fd = std::move(client);
-  if (!link.answer.start(loop_, link.asked.answer.get(), UV_READABLE,
-                         Poll::EventFn::to<&Link::on_answer>(&link)))
-    link.over = true;
+  link.ask();
+}
+
+void DebugRelay::on_retry() {
+  for (Link& link : links_) {
+    if (link.waiting && !link.over) link.ask();
+  }
+}
+
+// One try to reach the worker's debugger.
+void DebugRelay::Link::ask() {
+  waiting = true;
+  if (client_has_gone() || relay->loop_.now() >= until) {
+    over = true;
+    return update();
+  }
+  const int pid = relay->worker_();
+  if (pid == 0) return wait();
+  auto socket = ask_for_worker_socket(pid, relay->port_);
+  if (!socket) return wait();
+  asked = *std::move(socket);
+  waiting = false;
+  if (!answer.start(relay->loop_, asked.answer.get(), UV_READABLE,
+                    Poll::EventFn::to<&Link::on_answer>(this))) {
+    over = true;
+    update();
+  }
+}
+
+void DebugRelay::Link::wait() {
+  waiting = true;
+  if (!relay->retry_.armed())
+    relay->loop_.timers().arm(relay->retry_, relay->loop_.now() + kRetry,
+                              Callback<void()>::to<&DebugRelay::on_retry>(relay));
+}
+
+bool DebugRelay::Link::client_has_gone() const {
+  char byte;
+  const ssize_t n = ::recv(client.fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 void DebugRelay::Link::on_answer(int) {
   answer.stop();
   worker.fd = take_worker_socket(asked);
-  const bool started = worker.fd.valid() &&
-                       client.poll.start(relay->loop_, client.fd.get(), UV_READABLE,
+  if (!worker.fd.valid()) return wait();  // its debugger does not listen yet
+  const bool started = client.poll.start(relay->loop_, client.fd.get(), UV_READABLE,
                                          Poll::EventFn::to<&Link::on_client>(this)) &&
                        worker.poll.start(relay->loop_, worker.fd.get(), UV_READABLE,
                                          Poll::EventFn::to<&Link::on_worker>(this));

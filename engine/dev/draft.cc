@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "config/read_file.h"
 #include "dev/debugger.h"
 #include "dev/dotenv.h"
 #include "store/digest.h"
@@ -32,8 +33,11 @@ Result<std::string> archive_sha256(int archive) {
 
 Result<Draft> make_draft(const DraftSource& source) {
   Environment extra = HEARTH_TRY(load_dotenv(source.folder + "/.env"));
-  if (!source.env_file.empty())
-    extra = merged(std::move(extra), HEARTH_TRY(load_dotenv(source.env_file)));
+  if (!source.env_file.empty()) {  // unlike .env it was asked for: it has to be there
+    const std::string text =
+        HEARTH_TRY(read_file(source.env_file, kDotenvMax, Code::config_invalid));
+    extra = merged(std::move(extra), HEARTH_TRY(parse_dotenv(text, source.env_file)));
+  }
   PackageSource from;
   from.folder = source.folder;
   from.limits = archive_limits(source.limits);

@@ -11,7 +11,7 @@ namespace hearth::dev {
 
 struct DraftSource {
   std::string folder;
-  std::string env_file;     // over the folder's own .env; empty: none
+  std::string env_file;     // over the folder's own .env, and must exist; empty: none
   bool keep_one = false;    // at least one worker is kept warm, so that saves are loaded at once
   uint16_t debug_port = 0;  // of the worker's debugger, in its own network; 0: none
   Limits limits;

@@ -1,5 +1,7 @@
 #include "dev/local.h"
 
+#include <fmt/core.h>
+
 #include <optional>
 
 #include "api/function_error.h"
@@ -96,6 +98,12 @@ class LocalCall {
 }  // namespace
 
 Result<LocalOutcome> call_locally(const LocalOptions& options) {
+  const uint64_t event_max = Limits().invoke_body_max;
+  if (options.event.size() > event_max) {
+    return Error{Code::body_too_large, fmt::format("the event has {} bytes; as by Invoke, at most "
+                                                   "{} are allowed",
+                                                   options.event.size(), event_max)};
+  }
   DraftSource source;
   source.folder = HEARTH_TRY(real_path(options.folder));
   source.env_file = options.env_file;

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "dev/syntax_place.h"
@@ -77,7 +78,16 @@ void Reloader::unload(const std::string& folder) {
   if (entry.on_trial) remove_function(trial_name(entry.name));
   if (!entry.live_key.empty()) remove_function(entry.name);
   console_.removed(shown(entry));
+  const std::string name = entry.name;
   entries_.erase(found);
+  offer(name);
+}
+
+// Nobody has the name any more: a folder that was refused for it may have it.
+void Reloader::offer(const std::string& name) {
+  for (auto& [folder, entry] : entries_) {
+    if (!name.empty() && entry.wanted == name && entry.stage == Stage::idle) return load(folder);
+  }
 }
 
 void Reloader::read(Entry& entry) {
@@ -101,28 +111,36 @@ void Reloader::read(Entry& entry) {
 void Reloader::on_draft(Entry& entry, Result<std::shared_ptr<Draft>> draft) {
   if (!draft) return fail(entry, draft.error().detail);
   const std::string& name = (*draft)->package.spec.name;
+  entry.wanted.clear();
   if (name != entry.name && !take_name(entry, name)) {
     return fail(entry, fmt::format("{} has a function '{}' already; give one of them another name: "
                                    "in its function.yaml",
                                    by_name(name)->folder, name));
   }
-  if ((*draft)->key == entry.live_key) {
+  const bool unloaded = !entry.served && !entry.broken;  // nothing is known of what is deployed
+  const bool same = (*draft)->key == entry.live_key;
+  if (same && !unloaded) {
     end_trial(entry);
     entry.stage = Stage::idle;
     return entry.broken ? console_.load_failed(entry.name, "saved without a change", false)
                         : console_.unchanged(entry.name);
   }
   entry.draft = *std::move(draft);
+  if (entry.live_key.empty() || same) return deploy_as(entry, entry.name, Stage::opening);
   deploy_as(entry, trial_name(entry.name), Stage::trying);
 }
 
 // False: another folder has that name.
 bool Reloader::take_name(Entry& entry, const std::string& name) {
+  entry.wanted = name;
   if (by_name(name) != nullptr) return false;
+  entry.wanted.clear();
   end_trial(entry);
   if (!entry.live_key.empty()) remove_function(entry.name);
   entry.live_key.clear();
-  entry.name = name;
+  entry.served = entry.broken = false;
+  const std::string before = std::exchange(entry.name, name);
+  offer(before);
   return true;
 }
 
@@ -137,7 +155,9 @@ void Reloader::deploy_as(Entry& entry, const std::string& name, Stage next) {
   } else {
     // From here on it may be what serves, whatever a later save makes of the answer.
     entry.live_key = entry.draft->key;
-    if (entry.broken) package->spec.concurrency.workers_min = 0;
+    uint32_t& least = package->spec.concurrency.workers_min;
+    if (entry.broken) least = 0;
+    if (next == Stage::opening) least = std::max(1u, least);
   }
   const Status posted = deploy(engine_->store(), *std::move(package),
                                [this, folder = entry.folder, generation = entry.generation,
@@ -150,12 +170,12 @@ void Reloader::deploy_as(Entry& entry, const std::string& name, Stage next) {
 
 void Reloader::on_deployed(Entry& entry, Stage next, Result<Deployed> deployed) {
   if (!deployed) {
-    if (next == Stage::warming) entry.live_key = kNotKnown;
+    if (next != Stage::trying) entry.live_key = kNotKnown;
     return fail(entry, deployed.error().message());
   }
   entry.revision = deployed->record.spec.revision;
   entry.stage = next;
-  if (next == Stage::trying) return look_at(entry);
+  if (next != Stage::warming) return look_at(entry);
   end_trial(entry);
   if (entry.broken) {
     entry.stage = Stage::idle;
@@ -166,7 +186,9 @@ void Reloader::on_deployed(Entry& entry, Stage next, Result<Deployed> deployed) 
 
 void Reloader::look() {
   for (auto& [folder, entry] : entries_) {
-    if (entry.stage == Stage::trying || entry.stage == Stage::warming) look_at(entry);
+    if (entry.stage == Stage::trying || entry.stage == Stage::opening ||
+        entry.stage == Stage::warming)
+      look_at(entry);
   }
 }
 
@@ -174,10 +196,16 @@ void Reloader::look_at(Entry& entry) {
   const bool trying = entry.stage == Stage::trying;
   const auto state = engine_->load_state(trying ? trial_name(entry.name) : entry.name);
   if (!state || state->revision != entry.revision) return;
-  const bool lazy = !trying && !options_.draft.keep_one;
+  const bool lazy = entry.stage == Stage::warming && !options_.draft.keep_one;
   if (state->failures > 0 && state->ready == 0) return explain(entry, load_problem(*state));
-  if (state->ready == 0 && !lazy) return;
-  if (trying) {
+  if (state->ready > 0 || lazy) on_loaded(entry);
+}
+
+void Reloader::on_loaded(Entry& entry) {
+  const bool keeps_one =
+      options_.draft.keep_one || entry.draft->package.spec.concurrency.workers_min > 0;
+  const bool over = entry.stage == Stage::warming || (entry.stage == Stage::opening && keeps_one);
+  if (!over) {  // the trial is passed, or the worker that opened it is not to be kept
     entry.broken = false;
     entry.stage = Stage::switching;
     return deploy_as(entry, entry.name, Stage::warming);
@@ -189,7 +217,7 @@ void Reloader::look_at(Entry& entry) {
 }
 
 void Reloader::explain(Entry& entry, std::string problem) {
-  if (entry.stage != Stage::trying || !lacks_place(problem)) return fail(entry, problem);
+  if (entry.stage == Stage::warming || !lacks_place(problem)) return fail(entry, problem);
   entry.stage = Stage::explaining;
   end_trial(entry);
   StoreThread& store = engine_->store();
@@ -206,12 +234,13 @@ void Reloader::explain(Entry& entry, std::string problem) {
 }
 
 void Reloader::fail(Entry& entry, std::string_view error) {
-  const bool tried = entry.stage == Stage::trying || entry.stage == Stage::explaining;
-  const bool serving_old = !entry.live_key.empty() && !entry.broken;
+  const bool tried = entry.stage == Stage::trying || entry.stage == Stage::opening ||
+                     entry.stage == Stage::explaining;
+  const bool serving_old = entry.served && !entry.broken;
   entry.stage = Stage::idle;
   end_trial(entry);
   console_.load_failed(shown(entry), error, serving_old);
-  // So that its callers are told why there is no reply.
+  // So that its callers are told why there is no reply; no worker is started before they call.
   if (!tried || serving_old) return;
   entry.broken = true;
   entry.stage = Stage::switching;
@@ -261,9 +290,22 @@ std::vector<std::string> Reloader::names() const {
   return all;
 }
 
+bool Reloader::known_to_engine(const Entry& entry) const {
+  return !entry.name.empty() && engine_->load_state(entry.name).has_value();
+}
+
 bool Reloader::settled() const {
   for (const auto& [folder, entry] : entries_) {
     if (entry.stage != Stage::idle) return false;
+    const bool deployed = !entry.live_key.empty() && entry.live_key != kNotKnown;
+    if (deployed && !known_to_engine(entry)) return false;
+  }
+  return true;
+}
+
+bool Reloader::reachable() const {
+  for (const auto& [folder, entry] : entries_) {
+    if (entry.stage != Stage::idle && !known_to_engine(entry)) return false;
   }
   return true;
 }

@@ -26,7 +26,7 @@ namespace {
 
 constexpr milliseconds kQuiet{8};         // after the last change of a save: editors make several
 constexpr milliseconds kQuietMax{100};    // after the first one
-constexpr milliseconds kReadyMax{1'500};  // a function that loads for longer is not waited for
+constexpr milliseconds kReadyMax{1'500};  // code that loads for longer is not waited for
 constexpr size_t kKeepOneMax = 8;         // functions of a tree that all have a worker of their own
 constexpr uint32_t kPool = 3;             // parked workers: one for the trial, one for the switch
 constexpr auto kDebugPatience = std::chrono::hours(24);
@@ -60,7 +60,8 @@ class Session {
   void on_quiet();
   void on_turn();
   void reload(const Watcher::Changes& changes);
-  void look_for_functions();
+  bool look_for_functions();
+  void on_patience() { waited_enough_ = true; }  // the turn's end looks at it
   void tell_ready();
   Status open_debugger();
   int debugged_worker() const;
@@ -77,7 +78,9 @@ class Session {
   Watcher::Changes changes_;  // that wait for quiet
   MonotonicTime first_change_;
   bool told_ready_ = false;
+  bool waited_enough_ = false;  // for code to load
   bool closing_ = false;
+  bool reader_gone_ = false;  // of what is printed; the turn's end looks at it
   std::unique_ptr<Engine> engine_;
   // Of the engine's loop: gone before it.
   std::optional<Poll> poll_;
@@ -91,7 +94,8 @@ Session::Session(DevOptions options, std::string root, Watcher watcher,
     : options_(std::move(options)),
       root_(std::move(root)),
       state_dir_(state_dir),
-      console_(form_for(STDOUT_FILENO, options_.json), clock_, write_to(STDOUT_FILENO)),
+      console_(form_for(STDOUT_FILENO, options_.json), clock_,
+               write_to(STDOUT_FILENO, [this] { reader_gone_ = true; })),
       sink_(console_),
       requests_(console_, clock_),
       reloader_(console_, clock_, reloader_options()),
@@ -167,7 +171,7 @@ Status Session::open(const std::vector<std::string>& folders) {
   quiet_.emplace();
   patience_.emplace();
   engine_->loop().timers().arm(*patience_, clock_.now() + kReadyMax,
-                               Callback<void()>::to<&Session::tell_ready>(this));
+                               Callback<void()>::to<&Session::on_patience>(this));
   HEARTH_TRY(poll_->start(engine_->loop(), watcher_.fd(), UV_READABLE,
                           Poll::EventFn::to<&Session::on_changes>(this)));
   HEARTH_TRY(open_debugger());
@@ -219,7 +223,7 @@ void Session::on_quiet() { reload(std::exchange(changes_, {})); }
 // Which functions do these files belong to?
 void Session::reload(const Watcher::Changes& changes) {
   const std::vector<std::string> before = reloader_.folders();
-  look_for_functions();
+  if (!look_for_functions()) return;
   for (const std::string& folder : before) {
     const auto in_folder = [&](const std::string& path) {
       return path.starts_with(folder + "/") || path == options_.env_file;
@@ -232,10 +236,14 @@ void Session::reload(const Watcher::Changes& changes) {
   }
 }
 
-// Functions that came or went since the last look.
-void Session::look_for_functions() {
+// Functions that came or went since the last look. False: there is nothing to look at.
+bool Session::look_for_functions() {
   const auto found = find_function_folders(root_);
-  if (!found) return console_.warning(found.error().detail);
+  if (!found) {
+    console_.warning(fmt::format("{}; what was loaded goes on serving until the folder is back",
+                                 found.error().detail));
+    return false;
+  }
   const std::vector<std::string> known = reloader_.folders();
   for (const std::string& folder : known) {
     if (!std::binary_search(found->begin(), found->end(), folder)) reloader_.unload(folder);
@@ -243,20 +251,23 @@ void Session::look_for_functions() {
   for (const std::string& folder : *found) {
     if (!std::binary_search(known.begin(), known.end(), folder)) reloader_.load(folder);
   }
+  return true;
 }
 
 void Session::on_turn() {
   if (closing_) return;  // the engine's last turns
+  if (reader_gone_) return engine_->stop();
   reloader_.look();
   const std::vector<std::string> names = reloader_.names();
   requests_.set_root(names.size() == 1 ? names[0] : std::string());
-  if (!told_ready_ && reloader_.settled()) tell_ready();
+  if (told_ready_) return;
+  if (reloader_.settled() || (waited_enough_ && reloader_.reachable())) tell_ready();
 }
 
 void Session::tell_ready() {
-  if (std::exchange(told_ready_, true)) return;
+  told_ready_ = true;
   static constexpr const char* kModes[] = {"off", "degraded", "user", "strict"};
-  console_.ready("http://" + engine_->address(), reloader_.names(),
+  console_.ready("http://" + engine_->address(), reloader_.names(), !reloader_.folders().empty(),
                  kModes[static_cast<size_t>(engine_->sandbox_mode())]);
 }
 
@@ -277,11 +288,12 @@ Result<std::string> real_path(const std::string& path) {
 }
 
 Result<DevEnd> run_dev(const DevOptions& given) {
-  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);  // the end of a reader is looked at by the console
   DevOptions options = given;
   const std::string root = HEARTH_TRY(real_path(options.folder));
   if (!options.env_file.empty() && options.env_file.front() != '/')
     options.env_file = current_folder() + "/" + options.env_file;
+  if (!options.env_file.empty()) HEARTH_TRY(real_path(options.env_file));
   const std::vector<std::string> folders = HEARTH_TRY(find_function_folders(root));
   Watcher watcher = HEARTH_TRY(Watcher::open(root));
   if (!options.env_file.empty()) HEARTH_TRY(watcher.add_file(options.env_file));

@@ -1,6 +1,6 @@
-// SIGINT, SIGTERM and SIGHUP stop the engine; a second one ends the process at once, whatever the
-// loop's thread is doing then. One object a process at a time. The loop's thread; gone before the
-// engine.
+// SIGINT, SIGTERM and SIGHUP (unless it is ignored, as by nohup) stop the engine; a second one ends
+// the process at once, whatever the loop's thread is doing then. One object a process at a time.
+// The loop's thread; gone before the engine.
 #pragma once
 #include <signal.h>
 
@@ -23,6 +23,9 @@ class StopSignals {
     struct sigaction action {};
     action.sa_handler = on_signal;  // not restarted: a write that blocks is to end
     for (size_t i = 0; i < kNumbers.size(); ++i) ::sigaction(kNumbers[i], &action, &before_[i]);
+    // nohup: it is to outlive its terminal.
+    const struct sigaction& hangup = before_[kNumbers.size() - 1];
+    if (hangup.sa_handler == SIG_IGN) ::sigaction(SIGHUP, &hangup, nullptr);
   }
   ~StopSignals() {
     for (size_t i = 0; i < kNumbers.size(); ++i) ::sigaction(kNumbers[i], &before_[i], nullptr);

@@ -41,7 +41,9 @@ Result<Watcher> Watcher::open(const std::string& root) {
   UniqueFd fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!fd.valid()) return watch_error(root);
   Watcher watcher(std::move(fd));
+  watcher.root_ = root;
   HEARTH_TRY(watcher.add_tree(root, 0));
+  if (root != "/") HEARTH_TRY(watcher.add_file(root));
   return watcher;
 }
 
@@ -98,6 +100,17 @@ void Watcher::forget_below(const std::string& folder) {
   }
 }
 
+// The folder above tells of the root.
+void Watcher::on_root(uint32_t mask, Changes& changes) {
+  changes.everything = true;
+  if ((mask & (IN_DELETE | IN_MOVED_FROM)) != 0) {
+    forget_below(root_);
+  } else {
+    // As below: what can't be watched is read, at least, once.
+    static_cast<void>(add_tree(root_, 0));
+  }
+}
+
 void Watcher::handle(int watch, uint32_t mask, std::string_view name, Changes& changes) {
   if ((mask & IN_Q_OVERFLOW) != 0) {
     changes.everything = true;
@@ -114,6 +127,7 @@ void Watcher::handle(int watch, uint32_t mask, std::string_view name, Changes& c
   const std::string path = fmt::format("{}/{}", watched.path, name);
   if (!watched.only.empty()) {
     if (std::find(watched.only.begin(), watched.only.end(), name) == watched.only.end()) return;
+    if ((mask & IN_ISDIR) != 0 && path == root_) return on_root(mask, changes);
     if ((mask & IN_CREATE) != 0) return;
   } else if ((mask & IN_ISDIR) != 0) {
     if (is_ignored_folder(name)) return;
@@ -128,6 +142,12 @@ void Watcher::handle(int watch, uint32_t mask, std::string_view name, Changes& c
   }
   if (std::find(changes.paths.begin(), changes.paths.end(), path) == changes.paths.end())
     changes.paths.push_back(path);
+}
+
+size_t Watcher::folders() const {
+  return static_cast<size_t>(std::count_if(watched_.begin(), watched_.end(), [](const auto& entry) {
+    return entry.second.only.empty();
+  }));
 }
 
 Watcher::Changes Watcher::read() {

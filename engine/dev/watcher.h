@@ -14,11 +14,13 @@ class Watcher {
  public:
   struct Changes {
     std::vector<std::string> paths;  // each once; folders that came or went are named themselves
-    bool everything = false;         // the kernel dropped events: anything may have changed
+    bool everything = false;         // anything may have changed: the kernel dropped events, or
+                                     // the root went or came
   };
 
-  // Watches `root` (absolute) and its folders, but those that tree.h ignores. Errors: io_failed,
-  // which says which limit of the kernel was met and how to raise it.
+  // Watches `root` (absolute) and its folders, but those that tree.h ignores. A root that goes and
+  // comes back is watched again; both are told as a change of everything. Errors: io_failed, which
+  // says which limit of the kernel was met and how to raise it.
   static Result<Watcher> open(const std::string& root);
 
   // Watches one more file, wherever it is; it may come later, its folder may not. Errors:
@@ -31,7 +33,8 @@ class Watcher {
   // written to is closed, or when another was renamed to its name.
   Changes read();
 
-  size_t folders() const { return watched_.size(); }
+  // Those that are watched whole.
+  size_t folders() const;
 
  private:
   struct Watched {
@@ -42,9 +45,11 @@ class Watcher {
   Status add_tree(const std::string& folder, int depth);
   Status add_folder(const std::string& folder, const std::string& only);
   void forget_below(const std::string& folder);
+  void on_root(uint32_t mask, Changes& changes);
   void handle(int watch, uint32_t mask, std::string_view name, Changes& changes);
 
   UniqueFd fd_;
+  std::string root_;
   std::map<int, Watched> watched_;
 };
 

@@ -86,6 +86,24 @@ TEST_CASE("one file elsewhere is watched without its neighbours") {
   CHECK(rig.watcher.read().paths == Paths{elsewhere.path() + "/dev.env"});
 }
 
+TEST_CASE("a root that goes and comes back is watched again") {
+  const TestFolder above;
+  above.write("root/app.py", "1");
+  const std::string root = above.path() + "/root";
+  auto watcher = Watcher::open(root);
+  REQUIRE(watcher);
+  std::filesystem::rename(root, above.path() + "/away");
+  CHECK(watcher->read().everything);
+  CHECK(watcher->folders() == 0);
+  above.write("away/app.py", "2");
+  above.write("beside", "");
+  CHECK(watcher->read().paths.empty());
+  std::filesystem::create_directory(root);
+  CHECK(watcher->read().everything);
+  above.write("root/app.py", "3");
+  CHECK(watcher->read().paths == Paths{root + "/app.py"});
+}
+
 TEST_CASE("a folder that is not there is watched as nothing") {
   const auto watcher = Watcher::open("/nonexistent/folder");
   REQUIRE(watcher);

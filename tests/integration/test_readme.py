@@ -48,7 +48,7 @@ def unpack(text, folder):
     return scripts
 
 
-class FirstFunction(unittest.TestCase):
+class Walk(unittest.TestCase):
     def setUp(self):
         if not IS_ROOT or not shutil.which("unshare"):
             self.skipTest("the default port and state folder are only free in name spaces of their own, which take root here")
@@ -57,9 +57,15 @@ class FirstFunction(unittest.TestCase):
         self.work.chmod(0o755)
         (self.work / "build/release").mkdir(parents=True)
         (self.work / "build/release/hearth").symlink_to(HEARTH)
+        self.path = re.search(r'`(export PATH="\$PWD/build/release:\$PATH")`', section("Two commands")).group(1)
+
+
+class FirstFunction(Walk):
+    def setUp(self):
+        super().setUp()
         scripts = unpack(section("A first function"), self.work)
         self.assertEqual(len(scripts), 2, "a block for each language")
-        (self.work / "script").write_text("".join(scripts))
+        (self.work / "script").write_text("\n".join([self.path, *scripts]))
 
     def test_the_walk_through(self):
         with subprocess.Popen([*ALONE, self.work / "script"], cwd=self.work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -80,6 +86,26 @@ class FirstFunction(unittest.TestCase):
                 self.fail(f"{words} did not all come; what did:\n{said}")
             said += part.decode("utf-8", "replace")
         return said
+
+
+class WhileYouWriteIt(Walk):
+    def test_the_commands(self):
+        [script] = unpack(section("While you write it"), self.work)
+        *before, last = script.strip().splitlines()
+        command = re.fullmatch(r"(hearth dev web --port 8080) +# .*", last).group(1)
+        # What its reader does beside the last command: a call, a save, Ctrl-C.
+        beside = f"""{command} & dev=$!
+until curl -fs http://127.0.0.1:8080/; do sleep 0.1; done
+echo 'def handler(event, context): return "saved"' > web/app.py
+until [ "$(curl -fs http://127.0.0.1:8080/)" = saved ]; do sleep 0.1; done
+kill -TERM $dev; wait $dev && echo THE END
+"""
+        (self.work / "script").write_text("\n".join([self.path, *before, beside]))
+        done = subprocess.run([*ALONE, self.work / "script"], cwd=self.work, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              env={**os.environ, "UP": LOOPBACK_UP, "HEARTH_SERVER": ""}, timeout=60 * PATIENCE, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(done.stdout.count("Hello world"), 2, "invoke --local and curl: " + done.stdout)
+        self.assertIn("THE END", done.stdout)
 
 
 class Embedding(EmbeddingTest):
