@@ -41,6 +41,30 @@ json layers_json(const sandbox::ReadyMessage& ready) {
   return layers;
 }
 
+// What else has a confinement of its own: the mould of parked Python workers, and what unpacks
+// archives (null: it has not run yet).
+json helpers_json(const sandbox::ReadyMessage& ready, const UnpackStats& unpack) {
+  const std::string reason(ready.zygote.reason,
+                           strnlen(ready.zygote.reason, sizeof ready.zygote.reason));
+  json zygote = {{"on", ready.zygote.on != 0}, {"state", ready.zygote.on != 0 ? "on" : "off"}};
+  if (!reason.empty()) zygote["reason"] = reason;
+  json unpacker;
+  for (uint32_t i = 0; i < kUnpackLayersCount && unpack.runs.load() != 0; ++i) {
+    const bool on = ((unpack.layers.load() >> i) & 1) != 0;
+    unpacker.push_back({{"name", unpack_layer_name(i)}, {"on", on}, {"state", on ? "on" : "off"}});
+  }
+  return {{"generic_zygote", std::move(zygote)}, {"unpacker_layers", std::move(unpacker)}};
+}
+
+json sandbox_facts(const sandbox::ReadyMessage& ready, const UnpackStats& unpack, bool allow_host) {
+  json facts = helpers_json(ready, unpack);
+  facts["mode"] = mode_name(ready.mode);
+  facts["layers"] = layers_json(ready);
+  facts["egress"] = egress_mechanism(ready);
+  facts["network_host"] = host_network_mechanism(ready, allow_host);
+  return facts;
+}
+
 json runtimes_json(const std::vector<RuntimeInfo>& runtimes) {
   json out = json::array();
   for (const RuntimeInfo& info : runtimes) {
@@ -126,20 +150,13 @@ std::string EngineStatus::state_json() const {
 
 std::string EngineStatus::sandbox_json() const {
   const sandbox::ReadyMessage& ready = s_.workers.launcher().ready();
-  return dump({{"mode", mode_name(ready.mode)},
-               {"layers", layers_json(ready)},
-               {"egress", egress_mechanism(ready)},
-               {"network_host", host_network_mechanism(ready, s_.allow_host)}});
+  return dump(sandbox_facts(ready, *s_.unpack, s_.allow_host));
 }
 
 std::string EngineStatus::doctor_json() const {
   const sandbox::ReadyMessage& ready = s_.workers.launcher().ready();
   return dump({{"version", s_.version},
-               {"sandbox",
-                {{"mode", mode_name(ready.mode)},
-                 {"layers", layers_json(ready)},
-                 {"egress", egress_mechanism(ready)},
-                 {"network_host", host_network_mechanism(ready, s_.allow_host)}}},
+               {"sandbox", sandbox_facts(ready, *s_.unpack, s_.allow_host)},
                {"runtimes", runtimes_json(s_.runtimes)},
                {"state_dir", s_.state_dir}});
 }
@@ -444,6 +461,9 @@ void EngineStatus::append_sandbox(MetricsText& out) {
   out.family("hearth_sandbox_layer", MetricsText::Type::gauge, "Layers of the sandbox, 1 = on.");
   for (size_t i = 0; i < kLayerNames.size(); ++i)
     out.sample({{"layer", kLayerNames[i]}}, uint64_t{ready.layers[i].on});
+  out.gauge("hearth_generic_zygote",
+            "Are parked Python workers copies of a generic zygote (pool.zygote_forks)? 1 = yes.",
+            uint64_t{ready.zygote.on});
   using sandbox::egress::Outcome;
   const auto& counts = s_.workers.egress_stats();
   const auto sample = [&](std::initializer_list<Outcome> outcomes) {

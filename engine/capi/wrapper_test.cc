@@ -123,8 +123,7 @@ TEST_CASE("a wrapped engine can be driven") {
   const auto refused = hearth::Engine::open(std::move(options));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().name() == "config_invalid");
-  options.sandbox = "nonsense";
-  hearth::Result<hearth::Engine> again = hearth::Engine::open(std::move(options));
+  hearth::Result<hearth::Engine> again = hearth::Engine::open({.sandbox = "nonsense"});
   REQUIRE_FALSE(again);
   const hearth::Failure kept = std::move(again).error();  // outlives its result
   again = hearth::Failure(kept_by_nobody());

@@ -40,6 +40,8 @@ constexpr Meaning kMeanings[] = {
     {"cgroup: processes", "processes are limited by user, not by function"},
     {"cgroup: io", "the disk I/O of functions has no fair shares"},
     {"freezer", "what a function leaves running after a call goes on running"},
+    {"generic zygote",
+     "a parked Python worker takes an interpreter's start and 4 MB more of memory"},
     {"not dumpable", "processes of the daemon's user can look into its memory"},
 };
 
@@ -198,7 +200,8 @@ void explain_layer(const Trial& trial, const MachineSwitches& switches, Missing&
 void add_layers(const Trial& trial, const MachineSwitches& switches, std::vector<Missing>& all) {
   std::vector<std::string> reasons;
   for (const TrialLayer& layer : trial.layers) {
-    const bool unneeded = layer.reason.starts_with("not needed");
+    const bool unneeded =
+        layer.reason.starts_with("not needed") || layer.reason.starts_with("switched off");
     if (layer.on || unneeded) continue;
     const std::string means = std::string(meaning_of(layer.name, trial.mode));
     const auto same = std::find(reasons.begin(), reasons.end(), layer.reason);

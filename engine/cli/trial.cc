@@ -90,8 +90,10 @@ class EmptyFolder {
 
 // Small numbers that every machine allows: no function ever runs under them.
 sandbox::SpawnerConfig trial_config(Mode mode, const EmptyFolder& folder,
-                                    const std::vector<RuntimeInfo>& runtimes) {
+                                    const std::vector<RuntimeInfo>& runtimes,
+                                    uint32_t zygote_forks) {
   sandbox::SpawnerConfig config{};
+  config.zygote_forks = zygote_forks;
   config.mode = mode;
   config.uid_base = 0x70000000;
   config.slots_max = 1;
@@ -106,17 +108,19 @@ sandbox::SpawnerConfig trial_config(Mode mode, const EmptyFolder& folder,
     if (!runtime.usable() || !sandbox::set_text(entry.path, runtime.real_path) ||
         !sandbox::set_text(entry.name, runtime.name))
       continue;
+    entry.zygote = runtime.runtime == Runtime::python3 ? 1 : 0;
     ++config.runtimes_count;
   }
   return config;
 }
 
 // Starts a spawner in `mode`, reads its table of layers, and ends it.
-Result<std::vector<TrialLayer>> layers_of(Mode mode, const std::vector<RuntimeInfo>& runtimes) {
+Result<std::vector<TrialLayer>> layers_of(Mode mode, const std::vector<RuntimeInfo>& runtimes,
+                                          uint32_t zygote_forks) {
   const EmptyFolder folder;
   if (!folder.valid()) return Error{Code::io_failed, "no folder can be made in /tmp"};
   sandbox::SpawnerProcess spawner =
-      HEARTH_TRY(sandbox::start_spawner(trial_config(mode, folder, runtimes)));
+      HEARTH_TRY(sandbox::start_spawner(trial_config(mode, folder, runtimes, zygote_forks)));
   constexpr milliseconds kReadyTimeout{15'000};
   const auto ready = sandbox::wait_ready(spawner, kReadyTimeout);
   spawner.lifeline.reset();
@@ -136,10 +140,11 @@ Result<std::vector<TrialLayer>> layers_of(Mode mode, const std::vector<RuntimeIn
   const sandbox::LayerState& egress = ready->egress;
   layers.push_back({"egress", egress.on != 0,
                     egress.on != 0 ? "broker (seccomp user notification)" : egress.reason});
+  layers.push_back({"generic zygote", ready->zygote.on != 0, ready->zygote.reason});
   return layers;
 }
 
-void try_sandbox(const SandboxConfig& config, Trial& trial) {
+void try_sandbox(const Config& config, Trial& trial) {
   auto report = sandbox::probe();
   if (!report) {
     trial.probe_problem = report.error().message();
@@ -147,12 +152,12 @@ void try_sandbox(const SandboxConfig& config, Trial& trial) {
     return;
   }
   trial.items = report->items;
-  const auto mode = mode_for(*report, config);
+  const auto mode = mode_for(*report, config.sandbox);
   if (!mode) {
     trial.mode_problem = mode.error().message();
     return;
   }
-  auto layers = layers_of(*mode, trial.runtimes);
+  auto layers = layers_of(*mode, trial.runtimes, config.limits.pool_zygote_forks);
   if (!layers) {
     trial.mode_problem = layers.error().message();
     return;
@@ -173,7 +178,7 @@ bool Trial::ready() const {
 Trial try_machine(const Config& config) {
   Trial trial;
   trial.runtimes = find_runtimes(config.runtimes);
-  try_sandbox(config.sandbox, trial);
+  try_sandbox(config, trial);
   return trial;
 }
 

@@ -323,6 +323,26 @@ class Doctor(unittest.TestCase):
             facts = json.loads(subprocess.run([HEARTH, "doctor", "--json"], capture_output=True, check=True, env=daemon.environment(),
                                               timeout=60 * PATIENCE).stdout)
             self.assertIn("strict" if IS_ROOT else "user", json.dumps(facts))
+            layers = {layer["name"]: layer for layer in facts["layers"]}
+            told = daemon.request("GET", "/hearth/v1/sandbox").json()
+            self.assertIsNone(told["unpacker_layers"])  # nothing was unpacked yet
+            self.assertEqual(told["generic_zygote"]["on"], layers["generic zygote"]["on"])
+            self.assertEqual(daemon.metrics()["hearth_generic_zygote"], layers["generic zygote"]["on"])
+            daemon.python("any", "def handler(event, context):\n    return 1\n")
+            told = daemon.request("GET", "/hearth/v1/sandbox").json()
+            self.assertLessEqual({"seccomp", "no_new_privs", "no_capabilities"}, {layer["name"] for layer in told["unpacker_layers"] if layer["on"]})
+        finally:
+            daemon.stop()
+            daemon.remove()
+
+    def test_a_zygote_that_is_switched_off_is_told(self):
+        daemon = Daemon({"pool": {"zygote_forks": 0}})
+        try:
+            daemon.start()
+            told = daemon.request("GET", "/hearth/v1/sandbox").json()["generic_zygote"]
+            self.assertEqual((told["on"], told["state"]), (False, "off"))
+            self.assertIn("pool.zygote_forks", told["reason"])
+            self.assertEqual(daemon.metrics()["hearth_generic_zygote"], 0)
         finally:
             daemon.stop()
             daemon.remove()
