@@ -1,5 +1,7 @@
 #include "loop/loop.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -85,6 +87,11 @@ void Loop::on_check() {
 
 milliseconds Loop::next_wake(milliseconds most) const {
   return again_ ? milliseconds(0) : timers_.until_next(clock_.now(), most);
+}
+
+bool Loop::more_is_ready() const {
+  pollfd fd{uv_backend_fd(&loop_), POLLIN, 0};
+  return ::poll(&fd, 1, 0) > 0;
 }
 
 void Loop::end_turn() {

@@ -35,6 +35,8 @@ class Loop {
 
   // There is work for the end of a turn: this one does not wait, if it has not waited yet.
   void turn_again() { again_ = true; }
+  // Do events wait that the next turn would find? One system call.
+  bool more_is_ready() const;
   // How long nothing would happen from now on without an event: what step() would wait for.
   milliseconds next_wake(milliseconds most) const;
 

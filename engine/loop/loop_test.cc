@@ -79,6 +79,36 @@ TEST_CASE("poll tells readability and may be destroyed by its callback") {
   CHECK(watch.seen == UV_READABLE);
 }
 
+TEST_CASE("the loop tells whether more waits, and does not take it") {
+  SystemClock clock;
+  Loop loop(clock);
+  int ends[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+  const UniqueFd here(ends[0]), there(ends[1]);
+  struct Reader {
+    int fd;
+    int events = 0;
+    void on_event(int) {
+      char byte;
+      events += ::recv(fd, &byte, 1, 0) == 1;
+    }
+  } reader{here.get()};
+  Poll poll;
+  REQUIRE(poll.start(loop, here.get(), UV_READABLE,
+                     Callback<void(int)>::to<&Reader::on_event>(&reader)));
+  loop.step(milliseconds(0));
+  CHECK_FALSE(loop.more_is_ready());
+  REQUIRE(::send(there.get(), "ab", 2, 0) == 2);
+  CHECK(loop.more_is_ready());
+  CHECK(loop.more_is_ready());
+  loop.step(milliseconds(0));
+  CHECK(reader.events == 1);
+  CHECK(loop.more_is_ready());
+  loop.step(milliseconds(0));
+  CHECK(reader.events == 2);
+  CHECK_FALSE(loop.more_is_ready());
+}
+
 TEST_CASE("the loop tells how long its turns take") {
   ManualClock clock;
   Loop loop(clock);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sched.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -19,6 +20,8 @@ namespace {
 
 constexpr size_t kReadBuffer =
     512 * 1024;  // a full prefetch window of replies, and the begin of one more
+constexpr uint64_t kGatherLeast = 8;  // calls that make it worth a look for more
+constexpr uint32_t kGatherTurns = 4;
 constexpr milliseconds kClosedGrace{
     100};  // from a closed channel to the kill, for the exit to be told with its own status
 
@@ -73,6 +76,8 @@ Workers::~Workers() = default;
 Status Workers::open(const sandbox::SpawnerConfig& config,
                      Callback<void(std::string_view)> on_lost) {
   on_lost_ = on_lost;
+  cpu_set_t cpus;
+  one_cpu_ = ::sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) == 1;
   return launcher_.open(config);
 }
 
@@ -250,8 +255,25 @@ StartTimes Workers::start_times(WorkerId worker) const {
   return process != nullptr ? process->times : StartTimes{};
 }
 
+// On one CPU a worker can't begin while the engine still reads what has come: to wake it early only
+// takes the CPU away in the midst of that, and again for what was read later. So as long as more
+// waits, calls are gathered; with a second CPU they would wait for nothing.
+bool Workers::gather() {
+  if (!one_cpu_) return false;
+  if (gathered_at_ == loop_.turns()) return true;  // hooks run twice a turn
+  const bool few = stats_.calls_sent - flushed_calls_ < kGatherLeast;
+  if (few || gathered_turns_ >= kGatherTurns || !loop_.more_is_ready()) return false;
+  ++gathered_turns_;
+  gathered_at_ = loop_.turns();
+  return true;
+}
+
 void Workers::flush() {
   if (events_ != nullptr) events_->deliver();
+  if (dirty_.empty()) return;
+  if (gather()) return loop_.turn_again();
+  gathered_turns_ = 0;
+  flushed_calls_ = stats_.calls_sent;
   for (size_t i = 0; i < dirty_.size(); ++i) {
     if (Process* process = find(dirty_[i])) process->channel.flush();
   }

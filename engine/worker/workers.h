@@ -130,6 +130,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     void on_marker() { owner->tell_dropped(*this); }
   };
 
+  bool gather();
   uint64_t sandbox_memory(const Process& process) const;
 
   // Channel::Owner
@@ -191,7 +192,11 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   std::vector<std::unique_ptr<Process>> processes_;  // by slot
   Process* exiting_ = nullptr;  // answers the core's questions while its exit is told
   std::vector<WorkerId> dirty_;
-  std::vector<Buffer> delivered_;  // large replies, until their batch was delivered
+  bool one_cpu_ = false;  // all that the engine and so its workers may use
+  uint64_t flushed_calls_ = 0;
+  uint32_t gathered_turns_ = 0;        // without a flush
+  uint64_t gathered_at_ = UINT64_MAX;  // the last of them
+  std::vector<Buffer> delivered_;      // large replies, until their batch was delivered
   Launcher launcher_;
   WorkersStats stats_;
   bool zygote_works_ = true;  // as of the last start that could have used it

@@ -16,6 +16,29 @@ BAD = {
 }
 
 
+class OneCpu(DaemonTest):
+    """On one CPU calls are gathered while more of them wait: fewer wake-ups of the worker, and no call that waits for another to come."""
+    shared = False
+
+    def test_calls_are_gathered_and_none_waits_for_more(self):
+        all_of_them = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(all_of_them)})
+        try:
+            daemon = self.own_daemon()
+        finally:
+            os.sched_setaffinity(0, all_of_them)
+        daemon.node("one", GOOD_JS, "timeout: 30s\nconcurrency: {workers_max: 1, queue: 1000}\n")
+        kinds = [("one", 1, INVOKE.format("one"), '{"n":@N@}', "@N@}")]
+        for connections in (1, 9, 64):
+            calls = scaled(20_000 * connections // 9, 1_000)
+            result = load_result(load(daemon.port, calls=calls, connections=connections, kinds=kinds, timeout_ms=60000))["calls"]["one"]
+            self.assertEqual((result["status"], result["wrong_body"], result["closed"], result["timed_out"]), ({"200": calls}, 0, 0, 0), result)
+        began = time.monotonic()
+        for n in range(20):
+            self.assertEqual(daemon.invoke("one", {"n": n}).json(), {"n": n})
+        self.assertLess(time.monotonic() - began, 10)
+
+
 class MixedLoad(DaemonTest):
     def test_one_call_in_twenty_goes_to_functions_that_misbehave(self):
         self.daemon.python("good_py", GOOD, "timeout: 30s\nmemory: 64MB\nconcurrency: {workers_max: 3, queue: 1000}\n")
