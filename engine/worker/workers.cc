@@ -22,8 +22,21 @@ constexpr size_t kReadBuffer =
     512 * 1024;  // a full prefetch window of replies, and the begin of one more
 constexpr uint64_t kGatherLeast = 8;  // calls that make it worth a look for more
 constexpr uint32_t kGatherTurns = 4;
-constexpr milliseconds kClosedGrace{
-    100};  // from a closed channel to the kill, for the exit to be told with its own status
+// From a closed channel to the kill, for the exit to be told with its own status.
+constexpr milliseconds kClosedGrace{100};
+constexpr uint32_t kLateMost = 100;  // graces for a worker that has ended, until that is told
+
+// Also when it waits for its init to ask how.
+bool has_ended(int pid) {
+  char path[32], text[512];
+  std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  const ssize_t n = fd.valid() ? ::read(fd.get(), text, sizeof text - 1) : 0;
+  if (n <= 0) return true;
+  text[n] = '\0';
+  const char* name_end = std::strrchr(text, ')');  // "1234 (name) Z ..."
+  return name_end != nullptr && (name_end[2] == 'Z' || name_end[2] == 'X');
+}
 
 uint32_t microseconds_since(MonotonicTime then, MonotonicTime now) {
   return static_cast<uint32_t>(std::clamp<int64_t>(to_us(now - then), 0, UINT32_MAX));
@@ -426,7 +439,17 @@ void Workers::on_spawner_lost(std::string_view detail) {
   if (on_lost_) on_lost_(detail);
 }
 
+void Workers::await_exit(Process& process) {
+  loop_.timers().arm(process.timer, loop_.now() + kClosedGrace,
+                     Callback<void()>::to<&Process::on_timer>(&process));
+}
+
 void Workers::on_grace_over(Process& process) {
+  // It has ended, and its init, which tells how, had no turn yet: the machine is busy.
+  if (!process.stopping && process.late < kLateMost && has_ended(process.pid)) {
+    ++process.late;
+    return await_exit(process);
+  }
   process.hung_up = !process.stopping;
   launcher_.kill(process.id);
 }

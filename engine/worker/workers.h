@@ -121,6 +121,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     StartTimes times;
     bool given_up = false;  // a violation was told: nothing of it is read any more
     bool stopping = false;
+    uint32_t late = 0;     // graces since its channel closed in which its exit was not told
     bool hung_up = false;  // closed its channel, did not end within the grace, and was killed
     Timer timer;           // grace after STOP, or after its channel closed
     Timer marker;          // tells of dropped lines when no line follows
@@ -131,6 +132,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   };
 
   bool gather();
+  void await_exit(Process& process);
   uint64_t sandbox_memory(const Process& process) const;
 
   // Channel::Owner

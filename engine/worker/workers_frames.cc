@@ -168,8 +168,7 @@ void Workers::on_closed(Channel& channel) {
   Process* process = at(channel.index());
   channel.close();
   if (process == nullptr || process->given_up || process->timer.armed()) return;
-  loop_.timers().arm(process->timer, loop_.now() + milliseconds(100),
-                     Callback<void()>::to<&Process::on_timer>(process));
+  await_exit(*process);
 }
 
 void Workers::on_batch_end() {

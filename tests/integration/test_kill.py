@@ -52,6 +52,28 @@ class KillWorkers(DaemonTest):
         wait_until(lambda: self.daemon.invoke("echo", {"n": 5}).json() == {"n": 5}, "calls as before", 10)
 
 
+class LateInit(DaemonTest):
+    def test_the_status_is_told_although_init_has_no_turn(self):
+        """On a busy machine: the worker has ended, and long nobody says how."""
+        self.daemon.python("late", "import os, time\ndef handler(event, context):\n    if event: os._exit(3)\n    return os.getpid()\n",
+                           json.dumps({"timeout": "20s", "zygote": "off", "concurrency": {"workers_max": 1}}))
+        self.daemon.invoke("late")
+        marks = [pid for pid in self.daemon.worker_pids() if os.path.exists(f"/proc/{pid}/root/var/task/app.py")]
+        inits = {int(open(f"/proc/{pid}/stat", encoding="utf-8").read().rpartition(")")[2].split()[1]) for pid in marks}
+        self.assertEqual(len(inits), 1, marks)
+        init, replies = inits.pop(), []
+        os.kill(init, signal.SIGSTOP)
+        try:
+            call = threading.Thread(target=lambda: replies.append(self.daemon.invoke("late", {"end": True})))
+            call.start()
+            wait_until(lambda: all(not os.path.exists(f"/proc/{pid}/root/var/task") for pid in marks), "the worker's end", 10)
+            time.sleep(0.35)  # longer than the engine waits for the status of a worker that lives
+        finally:
+            os.kill(init, signal.SIGCONT)
+        call.join(20 * PATIENCE)
+        self.assert_function_error(replies[0], "Runtime.ExitError", "exit status 3")
+
+
 class KillSpawner(DaemonTest):
     shared = False
 
