@@ -10,7 +10,7 @@ KERNEL = {"pidfd_getfd": 438, "setns": 308, "mount": 165, "umount2": 166, "pivot
           "personality": 135, "seccomp": 317, "setuid": 105, "setresuid": 117, "setgroups": 116, "capset": 126, "prctl": 157,
           "statmount": 457, "listmount": 458, "kcmp": 312, "process_vm_writev": 311, "process_madvise": 440, "swapon": 167, "acct": 163,
           "quotactl": 179, "syslog": 103, "fanotify_init": 300, "pidfd_open": 434, "ioprio_set": 251, "lookup_dcookie": 212,
-          "name_to_handle_at": 303, "open_by_handle_at": 304, "process_mrelease": 448, "quotactl_fd": 443, "cachestat": 451}
+          "name_to_handle_at": 303, "open_by_handle_at": 304, "process_mrelease": 448, "quotactl_fd": 443, "cachestat": 451, "sync": 162, "syncfs": 306}
 
 
 def call(name, arguments, strict, **more):
@@ -94,4 +94,5 @@ FURTHER = [
     Case(103, "file handles and quotas by descriptor", (call("name_to_handle_at", f"-100 {BAD} {BAD} {BAD} 0", PERM),
                                                       call("quotactl_fd", "-1 -1 0 0", PERM))),
     Case(104, "capabilities", (call("capset", f"{BAD} {BAD}", PERM), call("prctl", "24 0 0 0 0", "EINVAL|EPERM", control="ok"), A("status", "confined", degraded="bounding set kept", control="free"))),
+    Case(115, "writing out the disks of all", (call("sync", "", PERM, control="ok"), call("syncfs", "-1", PERM, control="EBADF"))),
 ]
