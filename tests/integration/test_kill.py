@@ -2,6 +2,7 @@
 import base64
 import json
 import os
+import pathlib
 import random
 import shutil
 import signal
@@ -58,7 +59,8 @@ class LateInit(DaemonTest):
         self.daemon.python("late", "import os, time\ndef handler(event, context):\n    if event: os._exit(3)\n    return os.getpid()\n",
                            json.dumps({"timeout": "20s", "zygote": "off", "concurrency": {"workers_max": 1}}))
         self.daemon.invoke("late")
-        marks = [pid for pid in self.daemon.worker_pids() if os.path.exists(f"/proc/{pid}/root/var/task/app.py")]
+        code = [pathlib.Path("/proc", str(pid), "root", "var/task/app.py") for pid in self.daemon.worker_pids()]
+        marks = [int(path.parts[2]) for path in code if os.path.exists(path)]
         inits = {int(open(f"/proc/{pid}/stat", encoding="utf-8").read().rpartition(")")[2].split()[1]) for pid in marks}
         self.assertEqual(len(inits), 1, marks)
         init, replies = inits.pop(), []
@@ -66,7 +68,7 @@ class LateInit(DaemonTest):
         try:
             call = threading.Thread(target=lambda: replies.append(self.daemon.invoke("late", {"end": True})))
             call.start()
-            wait_until(lambda: all(not os.path.exists(f"/proc/{pid}/root/var/task") for pid in marks), "the worker's end", 10)
+            wait_until(lambda: not any(os.path.exists(path) for path in code), "the worker's end", 10)
             time.sleep(0.35)  # longer than the engine waits for the status of a worker that lives
         finally:
             os.kill(init, signal.SIGCONT)
