@@ -202,6 +202,10 @@ TEST_CASE("metrics, functions and logs are texts") {
   CHECK(std::count(log.begin(), log.end(), '\n') == 2);
   CHECK_THAT(log, Catch::Contains("line 3") && !Catch::Contains("line 1"));
   CHECK(take(hearth_function_logs(engine.handle, "g", 0, 0, &out)) == "function_unknown");
+  CHECK(take(hearth_function_logs(engine.handle, nullptr, 0, 0, &out)) == "invalid_parameter");
+  CHECK(take(hearth_engine_metrics(engine.handle, 0, nullptr)) == "invalid_parameter");
+  CHECK(take(hearth_engine_functions(engine.handle, 0, nullptr)) == "invalid_parameter");
+  CHECK(take(hearth_function_logs(engine.handle, "f", 0, 0, nullptr)) == "invalid_parameter");
 }
 
 TEST_CASE("a function's lines come as they are written") {

@@ -69,6 +69,19 @@ TEST_CASE("every structure with a wrong size is refused") {
   CHECK(engine.invoke("f", "1") == "1");
 }
 
+TEST_CASE("what is NULL for success or for nothing can be read and freed") {
+  CHECK(hearth_error_name(nullptr) == std::string());
+  CHECK(hearth_error_message(nullptr) == std::string());
+  CHECK(hearth_error_code(nullptr) + hearth_error_http_status(nullptr) == 0);
+  CHECK(hearth_error_retryable(nullptr) == 0);
+  hearth_error_free(nullptr);
+  hearth_reply_release(nullptr);
+  hearth_text_free(nullptr);
+  hearth_call_cancel(nullptr);
+  hearth_call_release(nullptr);
+  CHECK(take(hearth_engine_close(nullptr, 0)) == "");
+}
+
 TEST_CASE("a great many cancelled calls each end once and leave nothing behind") {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
   const int rounds = scaled(20'000, 5'000);

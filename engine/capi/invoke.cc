@@ -245,6 +245,7 @@ hearth_error_t* hearth_invoke_stream(hearth_engine_t* engine, const hearth_reque
 }
 
 void hearth_call_cancel(hearth_call_t* call) {
+  if (call == nullptr) return;
   if (call->cancelling.exchange(true, std::memory_order_acq_rel)) return;
   const hearth::capi::HubRef keep(*call->hub);
   call->references.fetch_add(1, std::memory_order_relaxed);

@@ -19,7 +19,11 @@ constexpr size_t kLogBytesMax = 64u << 20;  // limits.log_function_max by defaul
 
 using Text = std::shared_ptr<Answer<std::string>>;
 
-hearth_error_t* give(Result<std::string> text, hearth_text_t** out) {
+// `make` blocks; it is not asked for what nobody could be given.
+template <class Make>
+hearth_error_t* give(hearth_text_t** out, Make make) {
+  if (out == nullptr) return to_c(Code::invalid_parameter, "out is NULL");
+  Result<std::string> text = make();
   if (!text) return to_c(text.error());
   *out = new hearth_text{std::move(*text)};
   return nullptr;
@@ -95,23 +99,19 @@ void hearth_text_free(hearth_text_t* text) { delete text; }
 hearth_error_t* hearth_engine_metrics(hearth_engine_t* engine, uint64_t timeout_ms,
                                       hearth_text_t** out) {
   using namespace hearth::capi;
-  return give(
-      ask<std::string>(*engine, timeout_ms,
-                       [](hearth::Engine& e, const Text& told) { told->set(e.metrics_text()); }),
-      out);
+  const auto tell = [](hearth::Engine& e, const Text& told) { told->set(e.metrics_text()); };
+  return give(out, [&] { return ask<std::string>(*engine, timeout_ms, tell); });
 }
 
 hearth_error_t* hearth_engine_functions(hearth_engine_t* engine, uint64_t timeout_ms,
                                         hearth_text_t** out) {
   using namespace hearth::capi;
-  return give(
-      ask<std::string>(*engine, timeout_ms,
-                       [](hearth::Engine& e, const Text& told) { told->set(e.functions_json()); }),
-      out);
+  const auto tell = [](hearth::Engine& e, const Text& told) { told->set(e.functions_json()); };
+  return give(out, [&] { return ask<std::string>(*engine, timeout_ms, tell); });
 }
 
 hearth_error_t* hearth_function_logs(hearth_engine_t* engine, const char* function, uint32_t lines,
                                      uint64_t timeout_ms, hearth_text_t** out) {
   using namespace hearth::capi;
-  return give(logs_of(*engine, function, lines, timeout_ms), out);
+  return give(out, [&] { return logs_of(*engine, function, lines, timeout_ms); });
 }

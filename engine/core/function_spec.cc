@@ -116,8 +116,8 @@ bool valid_function_name(std::string_view name) {
 
 Status validate(const FunctionSpec& spec, const Limits& limits) {
   if (!valid_function_name(spec.name)) {
-    return bad(fmt::format("name '{}': 1 to {} letters, digits, '-' and '_' are allowed", spec.name,
-                           kFunctionNameMax));
+    return bad(fmt::format("name '{}': 1 to {} letters, digits, '-' and '_' are allowed",
+                           spec.name.substr(0, kFunctionNameMax), kFunctionNameMax));
   }
   const bool host = spec.runtime == Runtime::host;
   if (host != (spec.host != nullptr)) return bad("a function of the host needs its handler");

@@ -72,7 +72,8 @@ HEARTH_API const char *hearth_version(void);
 HEARTH_API void hearth_init_struct(void *structure, uint32_t size);
 
 /* ---- errors ------------------------------------------------------------------------------------
- * Readable from any thread until they are freed. The texts live as long as the error. */
+ * Readable from any thread until they are freed. The texts live as long as the error. NULL, which
+ * means success, has the texts "" and the numbers 0. */
 
 /* A stable name such as "queue_full", and its number; the full list is in the manual. */
 HEARTH_API const char *hearth_error_name(const hearth_error_t *error);
@@ -285,7 +286,7 @@ typedef struct hearth_outcome {
   const char *revision;       /* that ran or would have, 64 characters; "" when there is none */
   uint64_t exec_us;           /* the handler's time */
   uint64_t init_us;           /* of the worker's start, when `cold` */
-  uint64_t memory_max_bytes;  /* the worker's peak; 0 = not known */
+  uint64_t memory_max_bytes;  /* the worker's peak, or what its sandbox held; 0 = not known */
   int32_t cold;               /* 1: the call waited for a worker to start */
   int32_t retryable;          /* of the error */
 } hearth_outcome_t;
@@ -312,7 +313,7 @@ HEARTH_API hearth_error_t *hearth_invoke_stream(hearth_engine_t *engine,
 
 /* THREAD-SAFE. The caller does not wait any more: `done` runs with the platform error `cancelled`,
  * unless the call has ended already. A call that waits is dropped; one that runs is told to stop,
- * and its reply is thrown away. */
+ * and its reply is thrown away. NULL is ignored. */
 HEARTH_API void hearth_call_cancel(hearth_call_t *call);
 /* Does not cancel. NULL is ignored. */
 HEARTH_API void hearth_call_release(hearth_call_t *call);
@@ -334,7 +335,7 @@ HEARTH_API void hearth_reply_release(hearth_reply_t *reply);
 
 /* ---- what the engine tells ---------------------------------------------------------------------- */
 
-/* A text that the library made; free it with hearth_text_free(). */
+/* A text that the library made; free it with hearth_text_free(), which ignores NULL. */
 typedef struct hearth_text hearth_text_t;
 HEARTH_API const char *hearth_text_data(const hearth_text_t *text); /* ends in NUL */
 HEARTH_API size_t hearth_text_size(const hearth_text_t *text);      /* without it */
