@@ -18,6 +18,7 @@
 #include "api/front.h"
 #include "core/dispatcher.h"
 #include "engine_view.h"
+#include "function_layers.h"
 #include "function_log_bridge.h"
 #include "host/link_switch.h"
 #include "http/server.h"
@@ -301,6 +302,8 @@ void Engine::Parts::on_change(const FunctionChange& change) {
     hosts.erase(change.name);
     if (!dispatcher.upsert(change.spec))
       log.error("store", "'{}' can't be called: limits.functions is reached", change.name);
+    log.info("sandbox", "'{}': {}", change.name,
+             describe_layers_of(*change.spec, workers.launcher().ready()));
   }
   dispatcher.deliver();
 }

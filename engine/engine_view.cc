@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/alloc_count.h"
+#include "function_layers.h"
 
 namespace hearth {
 namespace {
@@ -54,6 +55,17 @@ json helpers_json(const sandbox::ReadyMessage& ready, const UnpackStats& unpack)
     unpacker.push_back({{"name", unpack_layer_name(i)}, {"on", on}, {"state", on ? "on" : "off"}});
   }
   return {{"generic_zygote", std::move(zygote)}, {"unpacker_layers", std::move(unpacker)}};
+}
+
+json function_layers_json(const Function& function, const sandbox::ReadyMessage& ready) {
+  json off = json::array();
+  for (const MissingLayer& missing : missing_layers(*function.spec, ready))
+    off.push_back({{"name", layer_name(missing.layer)}, {"reason", missing.reason}});
+  return {{"name", function.name},
+          {"seccomp_policy", runtime_name(function.spec->runtime)},
+          {"network", network_name(function.spec->network)},
+          {"workers_share_namespaces", function.zygote.phase() == ZygotePlan::Phase::ready},
+          {"layers_off", std::move(off)}};
 }
 
 json sandbox_facts(const sandbox::ReadyMessage& ready, const UnpackStats& unpack, bool allow_host) {
@@ -150,7 +162,12 @@ std::string EngineStatus::state_json() const {
 
 std::string EngineStatus::sandbox_json() const {
   const sandbox::ReadyMessage& ready = s_.workers.launcher().ready();
-  return dump(sandbox_facts(ready, *s_.unpack, s_.allow_host));
+  json facts = sandbox_facts(ready, *s_.unpack, s_.allow_host);
+  json& functions = facts["functions"] = json::array();
+  s_.dispatcher.each_function([&](const Function& function) {
+    if (!function.removed) functions.push_back(function_layers_json(function, ready));
+  });
+  return dump(facts);
 }
 
 std::string EngineStatus::doctor_json() const {
@@ -464,6 +481,12 @@ void EngineStatus::append_sandbox(MetricsText& out) {
   out.gauge("hearth_generic_zygote",
             "Are parked Python workers copies of a generic zygote (pool.zygote_forks)? 1 = yes.",
             uint64_t{ready.zygote.on});
+  out.family("hearth_function_layer", MetricsText::Type::gauge,
+             "Layers that a function's workers lack: 0. Those that are on have no line.");
+  s_.dispatcher.each_function([&](const Function& f) {
+    for (const MissingLayer& missing : missing_layers(*f.spec, ready))
+      out.sample({{"function", f.name}, {"layer", layer_name(missing.layer)}}, uint64_t{0});
+  });
   using sandbox::egress::Outcome;
   const auto& counts = s_.workers.egress_stats();
   const auto sample = [&](std::initializer_list<Outcome> outcomes) {

@@ -188,6 +188,20 @@ class HostNetwork(DaemonTest):
         self.assertEqual(self.daemon.request("GET", "/hearth/v1/sandbox").json()["network_host"], said)
         self.assertEqual(self.daemon.request("GET", "/hearth/v1/doctor").json()["sandbox"]["network_host"], said)
 
+    def test_the_layers_of_each_function_are_shown(self):
+        self.daemon.python("plain", "def handler(event, context):\n    return 1\n")
+        told = self.daemon.request("GET", "/hearth/v1/sandbox").json()
+        functions = {one["name"]: {layer["name"]: layer["reason"] for layer in one["layers_off"]} for one in told["functions"]}
+        engine_off = {layer["name"]: layer["reason"] for layer in told["layers"] if not layer["on"]}
+        self.assertEqual(functions["plain"], engine_off)
+        self.assertIn("network: host", functions["py"].pop("network_namespace"))
+        self.assertEqual(functions["py"], engine_off)
+        metrics = self.daemon.metrics()
+        self.assertEqual(metrics['hearth_function_layer{function="py",layer="network_namespace"}'], 0)
+        self.assertNotIn('hearth_function_layer{function="plain",layer="network_namespace"}', metrics)
+        self.assertRegex(self.daemon.log(), r"'py': network host, without .*network_namespace")
+        self.assertRegex(self.daemon.log(), r"'plain': network none, ")
+
     def test_names_of_the_machine_are_known(self):
         self.assertEqual(self.call("py", "name", "localhost", 0), "127.0.0.1")
         self.daemon.python("names", "def handler(event, context):\n    return [open('/etc/' + n).read() for n in ('hosts', 'resolv.conf')]\n",
