@@ -356,6 +356,9 @@ void EngineStatus::append_warm(MetricsText& out) {
               "Processes that calls had left behind (leftovers: kill).", stats.leftovers_killed);
   out.counter("hearth_worker_prewarms_total",
               "Workers started since a call was expected (keep_alive.policy).", stats.prewarms);
+  out.counter("hearth_worker_surplus_total",
+              "Workers let go since fewer were enough for the short calls of their function.",
+              stats.surplus);
   out.family("hearth_worker_recycles_total", MetricsText::Type::counter,
              "Workers that were replaced between calls, by the reason (recycle, leftovers).");
   for (size_t i = 0; i < kRecycleReasonCount; ++i)

@@ -13,6 +13,7 @@
 #include "core/function_spec.h"
 #include "core/keep_alive.h"
 #include "core/ports.h"
+#include "core/surplus.h"
 #include "core/zygote.h"
 
 namespace hearth {
@@ -145,6 +146,7 @@ struct Function {
   uint32_t starting = 0;                     // of `live`: not ready yet
   uint32_t ready = 0;                        // of `live`
   Estimate estimate;
+  SurplusWatch surplus;
   StartFailure failure;
   bool loaded = false;  // a worker of this revision has been ready
   uint32_t crashes_in_a_row = 0;

@@ -167,7 +167,8 @@ void WorkerPool::scale(Function& function) {
           input.oldest_running, std::chrono::duration_cast<microseconds>(now - w->head_since));
     }
   }
-  start_workers(function, workers_to_start(input));
+  if (start_workers(function, workers_to_start(input)) > 0)
+    function.surplus.on_start(now, limits_.idle_timeout);
   look_again(function);
 }
 

@@ -54,6 +54,7 @@ struct PoolStats {
   uint64_t boot_timeouts = 0;     // limits.boot_timeout passed
   uint64_t init_timeouts = 0;     // limits.init_timeout passed
   uint64_t prewarms = 0;          // workers started since a call was expected
+  uint64_t surplus = 0;           // workers let go since fewer were enough
   std::array<uint64_t, kRecycleReasonCount> recycled{};
   uint64_t zygote_starts = 0;
   uint64_t zygote_forks = 0;
@@ -189,6 +190,7 @@ class WorkerPool {
   nanoseconds stay(const Worker& worker, MonotonicTime now);
   void leave_until_prewarm(Function& function);
   void prewarm(Function& function);
+  bool surplus(const Worker& worker);
   nanoseconds rest_after(const Worker& worker) const;
   void rest(Worker& worker);
   void watch_age_and_memory(const Worker& worker);

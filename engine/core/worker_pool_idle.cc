@@ -21,10 +21,29 @@ nanoseconds WorkerPool::first_look(const Worker& worker) const {
   return after != nanoseconds(0) ? std::min(look, after) : look;
 }
 
+bool WorkerPool::surplus(const Worker& worker) {
+  Function& function = *worker.function;
+  if (function.ready < 2 || worker.resting || worker.spec != function.spec) return false;
+  return function.surplus.one_too_many(
+      {.time = clock_.now(),
+       .calls = function.stats.exec.count(),
+       .busy_us = function.stats.exec.sum_us(),
+       .short_in_a_row = function.estimate.short_in_a_row(),
+       .workers = function.ready,
+       .workers_min = function.spec->concurrency.workers_min,
+       .per_worker = function.spec->concurrency.per_worker,
+       .settled = function.queue.empty() && function.starting == 0});
+}
+
 // One timer serves three ends: has the oldest call held up others for too long, has the worker been
 // idle for long enough to stand still, and for long enough to go? No call arms it.
 void WorkerPool::idle_timer(Worker& worker) {
   const MonotonicTime now = clock_.now();
+  if (surplus(worker)) {
+    ++stats_.surplus;
+    retire(worker, false);
+    return;
+  }
   const uint32_t per_worker = worker.spec->concurrency.per_worker;
   if (worker.calls.size() > per_worker) {
     if (now - worker.head_since >= stall_time(*worker.function)) owner_.on_worker_stalled(worker);
