@@ -4,6 +4,8 @@
 
 #include <sys/socket.h>
 
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 #include <thread>
@@ -71,6 +73,15 @@ TEST_CASE("an environment is taken with what the base has beside it") {
   CHECK(read_of(frame("")).entries == std::multiset<std::string>{"PATH=/bin", "HOME=/tmp"});
   // A name that begins as another does is another.
   CHECK(read_of(frame(std::string("PATH2=x\0", 8))).entries.count("PATH=/bin") == 1);
+}
+
+TEST_CASE("the protocol's golden frame is read") {
+  std::ifstream file(HEARTH_GOLDEN_FRAMES "/environment.bin", std::ios::binary);
+  REQUIRE(file);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  CHECK(read_of(bytes).entries == std::multiset<std::string>{"GREETING=grüß",
+                                                             "LD_LIBRARY_PATH=/var/task/lib",
+                                                             "EMPTY=", "PATH=/bin", "HOME=/tmp"});
 }
 
 TEST_CASE("what is no environment is refused") {

@@ -48,6 +48,7 @@ FRAMES = {
     "stop": frame(0x08),
     "init_zygote": frame(0x01, text(dict(INIT, zygote=True))),
     "fork": frame(0x09, slot=5, generation=6),
+    "environment": frame(0x0A, "GREETING=grüß\0LD_LIBRARY_PATH=/var/task/lib\0EMPTY=\0".encode()),
     "init_cache": frame(0x01, text(dict(INIT, compile_cache=4194304))),
     "cache_given_more": frame(0x0B, bytes(range(256)) * 256, flags=MORE),
     "cache_given_last": frame(0x0B, b"end"),

@@ -28,6 +28,8 @@ class Golden(unittest.TestCase):
         self.assertEqual(engine.frame(engine.REPLY, struct.pack("<I", 42) + no, engine.LAST | engine.ERROR, 0, 7, 9), engine.golden("reply_last"))
         self.assertEqual(engine.frame(engine.PING, aux=513), engine.golden("ping"))
         self.assertEqual(engine.frame(engine.FORK, slot=5, generation=6), engine.golden("fork"))
+        entries = "GREETING=grüß\0LD_LIBRARY_PATH=/var/task/lib\0EMPTY=\0".encode()
+        self.assertEqual(engine.frame(engine.ENVIRONMENT, entries), engine.golden("environment"))
         self.assertEqual(engine.frame(engine.ZYGOTE, no, engine.ERROR), engine.golden("zygote_error"))
         self.assertEqual(engine.frame(engine.FORKED, slot=5, generation=6), engine.golden("forked"))
         self.assertEqual(engine.frame(engine.CACHE, b"end"), engine.golden("cache_given_last"))
