@@ -2,7 +2,6 @@
 // Hearth's Node worker: started as `/usr/bin/node .../bootstrap.cjs` with the channel on fd 3 (see ../protocol.md).
 // It boots without user code, exercises its own load and call path, says HELLO and is parked until INIT.
 // Syntax stays that of Node 10, except where a feature is looked for first.
-const asyncHooks = require('async_hooks');
 const Module = require('module');
 const { performance } = require('perf_hooks');
 const v8 = require('v8');
@@ -11,6 +10,7 @@ const channel = require('./channel.cjs');
 const calls = require('./calls.cjs');
 const compileCache = require('./compile_cache.cjs');
 const logs = require('./logs.cjs');
+const callStorage = require('./storage.cjs');
 
 const CHANNEL_FD = 3;
 const REPLY_MAX = 6 * 1024 * 1024 + 100; // Lambda's limit, to the byte
@@ -267,7 +267,7 @@ async function init(text) {
     return;
   }
   perWorker = Math.max(1, values.per_worker || 1);
-  if (perWorker > 1 && asyncHooks.AsyncLocalStorage) storage = new asyncHooks.AsyncLocalStorage();
+  if (perWorker > 1) storage = callStorage.make();
   const cache = compileCache.end(); // before READY: no event has been in this process
   cache.parts.forEach(function (part, i) {
     channel.put(channel.CACHE_MADE, i < cache.parts.length - 1 ? channel.MORE : 0, 0, channel.NO_CALL, part);
@@ -411,9 +411,8 @@ async function exercise() {
 // The first call is not to find a young heap that the boot has filled: collecting it takes a millisecond.
 function collect() {
   v8.setFlagsFromString('--expose-gc');
-  const gc = vm.runInNewContext('gc');
+  vm.runInNewContext('gc')(); // while the flag is on: Node 10 asks for it
   v8.setFlagsFromString('--no-expose-gc');
-  gc();
 }
 
 function turn() {

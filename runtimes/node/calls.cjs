@@ -7,7 +7,7 @@ const url = require('url');
 const STACK_MAX = 100; // lines of an error's stack trace
 const MESSAGE_MAX = 262144; // characters of an error's message
 const SHORT_CHARS = 4096; // 6 bytes of JSON each at most
-const SHIM_FILES = ['bootstrap.cjs', 'calls.cjs', 'channel.cjs', 'logs.cjs'].map(function (name) { return path.join(__dirname, name); });
+const SHIM_FILES = ['bootstrap.cjs', 'calls.cjs', 'channel.cjs', 'logs.cjs', 'storage.cjs'].map(function (name) { return path.join(__dirname, name); });
 const CACHE_FILE = path.join(__dirname, 'compile_cache.cjs'); // stands in for a frame of Node's loader
 const QUIET = { throwIfNoEntry: false };
 const EXTENSIONS = ['', '.js', '.mjs', '.cjs'];
@@ -240,6 +240,10 @@ async function load(root, name) {
 // A Node whose require() takes ES modules (20.19) reads them at once; import() goes to the thread pool three times a file. Only modules that
 // wait while they are loaded can't be had so; they say so before any of their code has run.
 async function loadModule(file) {
+  if (!modulesWork()) {
+    throw typed('Runtime.ImportModuleError', 'ES modules need Node 12.17 or later, and this is ' + process.versions.node + ': write ' +
+      path.basename(file) + ' as CommonJS, or choose a later runtime');
+  }
   if (process.features.require_module) {
     try {
       return require(file);
@@ -248,6 +252,12 @@ async function loadModule(file) {
     }
   }
   return import(url.pathToFileURL(file).href);
+}
+
+// Without a flag, that is.
+function modulesWork() {
+  const version = process.versions.node.split('.').map(Number);
+  return version[0] > 13 || (version[0] === 13 && version[1] >= 2) || (version[0] === 12 && version[1] >= 17);
 }
 
 function loadError(error) {

@@ -1,6 +1,7 @@
 """The Node worker against the conformance cases, and what is particular to Node."""
 import os
 import pathlib
+import subprocess
 import sys
 import time
 import unittest
@@ -11,6 +12,9 @@ from conformance import HELLO_WORLD, ScriptConformance  # noqa: E402
 from fake_engine import CHUNK, ERROR, HANDBACK, INIT_ERROR, LAST, MORE, PING, PONG, RECALL, REPLY, STOP, call, frame  # noqa: E402
 
 NODE = os.environ.get("HEARTH_TEST_NODE", "/usr/bin/node")
+VERSION = tuple(int(part) for part in subprocess.run([NODE, "-p", "process.versions.node"], stdout=subprocess.PIPE, check=True,
+                                                     encoding="ascii").stdout.split("."))
+needs_modules = unittest.skipIf(VERSION < (12, 17), "this Node has no ES modules")
 ROOT = HERE / "testdata"
 
 
@@ -26,14 +30,24 @@ class Worker(ScriptConformance, unittest.TestCase):
         engine.init(root, handler)
         return engine.run(event)
 
+    @unittest.skipIf(VERSION >= (12, 17), "this Node has ES modules")
+    def test_es_modules_of_a_node_without_them_are_an_error_that_says_so(self):
+        error = self.init_error(ROOT / "esm", "index.handler")
+        self.assertEqual(error["errorType"], "Runtime.ImportModuleError")
+        for part in ("12.17", ".".join(map(str, VERSION)), "index.mjs"):
+            self.assertIn(part, error["errorMessage"])
+
+    @needs_modules
     def test_es_modules(self):
         self.assertEqual(self.result("index.handler", {"x": 1}, ROOT / "esm").value, {"esm": 1})
         self.assertEqual(self.result("app.handler", {}, ROOT / "module").value, 42)
 
+    @unittest.skipIf(VERSION < (14, 8), "this Node has no await at the top level")
     def test_a_module_that_waits_while_it_is_loaded_is_run_once(self):
         outcome = self.result("waits.handler", {}, ROOT / "esm")
         self.assertEqual((outcome.value["ready"], outcome.value["loads"]), ("waited", 1))
 
+    @needs_modules
     def test_loading_a_module_prints_nothing(self):
         engine = self.worker()
         engine.init(ROOT / "esm", "index.handler")
@@ -54,7 +68,8 @@ class Worker(ScriptConformance, unittest.TestCase):
 
     def test_nested_handlers_and_folders(self):
         self.assertEqual(self.result("index.nested.handler", {}).value, "nested")
-        self.assertEqual(self.result("esm/index.handler", {"x": 2}).value, {"esm": 2})
+        if VERSION >= (12, 17):
+            self.assertEqual(self.result("esm/index.handler", {"x": 2}).value, {"esm": 2})
 
     def test_callback_style(self):
         self.assertEqual(self.result("index.callback", {}).value, "called back")
@@ -154,8 +169,8 @@ class Worker(ScriptConformance, unittest.TestCase):
         error = self.init_error(folder, "syntax.handler")
         self.assertEqual(error["errorType"], "Runtime.UserCodeSyntaxError")
         self.assertIn("syntax.js:4", error["errorMessage"])
-        error = self.init_error(folder, "syntax_esm.handler")
-        self.assertEqual(error["errorType"], "Runtime.UserCodeSyntaxError")
+        if VERSION >= (12, 17):
+            self.assertEqual(self.init_error(folder, "syntax_esm.handler")["errorType"], "Runtime.UserCodeSyntaxError")
         error = self.init_error(folder, "requires.handler")
         self.assertEqual(error["errorType"], "Runtime.ImportModuleError")
         self.assertIn("nowhere-to-be-found", error["errorMessage"])

@@ -17,6 +17,8 @@ from fake_engine import ERROR, FORKED, HELLO, INIT_ERROR, PING, PONG, READY, STO
 from fake_zygote import Fork, Mould  # noqa: E402
 
 ROOT = HERE / "testdata" / "zygote"
+VERSION = subprocess.run([test_worker.PYTHON, "-c", "print('%d.%d.%d' % __import__('sys').version_info[:3])"], stdout=subprocess.PIPE, check=True,
+                         encoding="ascii").stdout.strip()
 ATFORK_LIBRARY = r"""
 #include <pthread.h>
 #include <unistd.h>
@@ -114,7 +116,7 @@ class Children(ZygoteCase):
         self.assertEqual((forked.flags, forked.slot, forked.generation, forked.payload), (0, 5, 6, b""))
         self.assertTrue(child.silent_for(0.05))
         child.go()
-        self.assertEqual(json_of(child.expect(HELLO)), dict(json_of_golden(), version="%d.%d.%d" % sys.version_info[:3]))
+        self.assertEqual(json_of(child.expect(HELLO)), dict(json_of_golden(), version=VERSION))
 
     def test_nothing_of_the_function_runs_before_the_word(self):
         zygote = self.zygote()
