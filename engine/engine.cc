@@ -46,10 +46,9 @@ Limits with_budget(Limits limits) {
   return limits;
 }
 
-RuntimeSet runtime_set(const std::vector<RuntimeInfo>& runtimes) {
-  RuntimeSet set{};
-  for (const RuntimeInfo& info : runtimes) set[static_cast<size_t>(info.runtime)] = info.usable();
-  return set;
+RuntimeCatalogue catalogue(const RuntimesConfig& config, const std::vector<RuntimeInfo>& found) {
+  return RuntimeCatalogue(interpreters(found), config.substitute.value_or(Substitute::never),
+                          [](const Interpreter& each) { return version_of(each.path); });
 }
 
 StoreThread::Options store_options(const Config& config, const Limits& limits,
@@ -57,7 +56,7 @@ StoreThread::Options store_options(const Config& config, const Limits& limits,
   StoreThread::Options options;
   options.state_folder = config.state_dir;
   options.limits = limits;
-  options.runtimes = runtime_set(runtimes);
+  options.runtimes = catalogue(config.runtimes, runtimes);
   return options;
 }
 
@@ -226,6 +225,7 @@ Status Engine::Parts::open() {
   opened = true;
   for (const RuntimeInfo& info : runtimes) {
     if (!info.usable()) log.warning("runtime", "{} is not available: {}", info.name, info.problem);
+    if (info.number != 0) continue;
     if (info.usable() && info.runtime == Runtime::python3)
       dispatcher.pool().set_parked_target(Runtime::python3, limits.pool_python);
     if (info.usable() && info.runtime == Runtime::nodejs)

@@ -81,6 +81,7 @@ json runtimes_json(const std::vector<RuntimeInfo>& runtimes) {
   json out = json::array();
   for (const RuntimeInfo& info : runtimes) {
     out.push_back({{"name", info.name},
+                   {"default", info.number == 0},
                    {"path", info.path},
                    {"real_path", info.real_path},
                    {"version", info.version},
@@ -334,6 +335,7 @@ void EngineStatus::append_pool_keys(MetricsText& out) {
       const std::string memory =
           key.memory_class == 0 ? "any" : std::to_string(key.memory_bytes() >> 20);
       out.sample({{"runtime", runtime_name(key.runtime)},
+                  {"interpreter", std::to_string(key.interpreter)},
                   {"memory_mb", memory},
                   {"network", network_name(key.network)}},
                  value(key));

@@ -54,8 +54,8 @@ Status copy_text(char (&field)[N], std::string_view text, std::string_view what)
 }
 
 // `environment_skips`: of the arguments, those in front that contradict an environment.
-Status add_runtime(sandbox::SpawnerConfig& config, std::string_view name, std::string_view path,
-                   std::initializer_list<std::string_view> args, uint8_t environment_skips) {
+Status add_entry(sandbox::SpawnerConfig& config, std::string_view name, std::string_view path,
+                 std::initializer_list<std::string_view> args, uint8_t environment_skips) {
   sandbox::RuntimeEntry& entry = config.runtimes[config.runtimes_count++];
   HEARTH_TRY(copy_text(entry.name, name, "the name of a runtime"));
   HEARTH_TRY(copy_text(entry.path, path, "the path of a runtime"));
@@ -64,6 +64,23 @@ Status add_runtime(sandbox::SpawnerConfig& config, std::string_view name, std::s
   }
   entry.environment_skips = environment_skips;
   return ok();
+}
+
+Status add_runtime(sandbox::SpawnerConfig& config, Runtime runtime, std::string_view path) {
+  const std::string_view name = runtime_name(runtime);
+  switch (runtime) {
+    case Runtime::python3:
+      return add_entry(config, name, path, {"-I", "/var/runtime/python/bootstrap.py"}, 1);
+    case Runtime::nodejs:
+      return add_entry(config, name, path,
+                       {"--max-old-space-size={heap_mb}", "--max-semi-space-size={young_mb}",
+                        "/var/runtime/node/bootstrap.cjs"},
+                       1);
+    case Runtime::native:
+    case Runtime::host:
+      break;
+  }
+  return add_entry(config, name, path, {}, 0);
 }
 
 }  // namespace
@@ -114,24 +131,15 @@ Result<sandbox::SpawnerConfig> spawner_config(const Config& config,
   out.allow_host_network = config.network.allow_host ? 1 : 0;
   HEARTH_TRY(copy_text(out.code_dir, config.state_dir + "/code", "the state folder's path"));
   HEARTH_TRY(copy_text(out.shim_dir, shim_dir, "the state folder's path"));
-  const auto path_of = [&](Runtime runtime) {
-    const auto found = std::find_if(runtimes.begin(), runtimes.end(), [&](const RuntimeInfo& info) {
-      return info.runtime == runtime;
-    });
-    // A runtime that is not there keeps its place in the table; nothing can be deployed for it, so
-    // it is never started.
-    return found != runtimes.end() && found->usable() ? found->real_path
-                                                      : std::string("/nonexistent");
-  };
-  // In the order of the enum Runtime.
-  HEARTH_TRY(add_runtime(out, "python3", path_of(Runtime::python3),
-                         {"-I", "/var/runtime/python/bootstrap.py"}, 1));
+  // A runtime that is not there keeps its place in the table; nothing can be deployed for it, so it
+  // is never started.
+  for (const RuntimeInfo& info : runtimes) {
+    const std::string path = info.runtime == Runtime::native ? ""
+                             : info.usable()                 ? info.real_path
+                                                             : "/nonexistent";
+    HEARTH_TRY(add_runtime(out, info.runtime, path));
+  }
   out.runtimes[0].zygote = 1;
-  HEARTH_TRY(add_runtime(out, "nodejs", path_of(Runtime::nodejs),
-                         {"--max-old-space-size={heap_mb}", "--max-semi-space-size={young_mb}",
-                          "/var/runtime/node/bootstrap.cjs"},
-                         1));
-  HEARTH_TRY(add_runtime(out, "native", "", {}, 0));
   return out;
 }
 

@@ -15,8 +15,8 @@ namespace hearth {
 // disk_full.
 Result<std::string> write_shims(const std::string& state_dir);
 
-// The spawner's table and ceilings. Runtimes that were not found get no entry that could be
-// started. Errors: config_invalid (a path too long).
+// The spawner's table and ceilings; the table has the order of `runtimes`. Runtimes that were not
+// found get no entry that could be started. Errors: config_invalid (a path too long).
 Result<sandbox::SpawnerConfig> spawner_config(const Config& config,
                                               const std::vector<RuntimeInfo>& runtimes,
                                               const std::string& shim_dir, sandbox::Mode mode);

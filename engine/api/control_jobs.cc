@@ -164,8 +164,7 @@ Result<ControlReply> apply_upload(const ControlCall& call, Upload upload,
                                   FunctionService& service) {
   if (upload.create) {
     const auto record =
-        HEARTH_TRY(service.create(std::move(upload.create->spec),
-                                  std::move(upload.create->runtime_label), std::move(upload.code)));
+        HEARTH_TRY(service.create(std::move(upload.create->spec), std::move(upload.code)));
     return ControlReply{201, configuration_json(record), {}, {}, {}};
   }
   const auto record = HEARTH_TRY(service.update_code(

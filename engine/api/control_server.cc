@@ -66,7 +66,10 @@ int run(const char* state) {
   const Log log(&sink, LogLevel::info);
   NoEngine engine;
   Mailbox mailbox(loop, 64);
-  StoreThread store(mailbox, clock, log, {state, limits, {true, true, true}});
+  RuntimeCatalogue runtimes({{Runtime::python3, 0, "3.12.1", "/usr/bin/python3.12"},
+                             {Runtime::nodejs, 0, "20.19.2", "/usr/bin/node"}},
+                            Substitute::never);
+  StoreThread store(mailbox, clock, log, {state, limits, std::move(runtimes)});
   ControlApi control({store, loop, limits, engine});
   ControlOnly handler(control);
   if (const auto opened = store.open(); !opened) {

@@ -159,18 +159,6 @@ TEST_CASE("base64 decodes with the escapes of JSON") {
   }
 }
 
-TEST_CASE("runtimes have the names that clients use") {
-  CHECK(*parse_runtime("python3") == Runtime::python3);
-  CHECK(*parse_runtime("python3.12") == Runtime::python3);
-  CHECK(*parse_runtime("nodejs20.x") == Runtime::nodejs);
-  CHECK(*parse_runtime("native") == Runtime::native);
-  for (const char* bad : {"", "python", "python2.7", "python3.", "python3.x", "nodejs20",
-                          "nodejs.x", "go1.x", "Python3"}) {
-    CHECK_FALSE(parse_runtime(bad));
-  }
-  CHECK(parse_runtime("provided.al2023").error().detail.find("native") != std::string::npos);
-}
-
 TEST_CASE("fields of a wrong type are named and unknown ones are ignored") {
   CHECK(create_error("SomethingNew", "{\"a\":[1]}") == "created");
   CHECK(create_error("Timeout", "null") == "created");
@@ -203,6 +191,21 @@ TEST_CASE("fields of a wrong type are named and unknown ones are ignored") {
   CHECK(create_error("Hearth", R"({"NetworkAllow":[1]})").find("Hearth.NetworkAllow") == 0);
 }
 
+TEST_CASE("which interpreter runs a function, or why none does, is part of its configuration") {
+  FunctionRecord record;
+  record.spec.runtime_label = "python3.12";
+  record.interpreter_version = "3.11.2";
+  record.substituted = true;
+  auto out = nlohmann::json::parse(configuration_json(record));
+  CHECK(out["Runtime"] == "python3.12");
+  CHECK(out["Hearth"]["InterpreterVersion"] == "3.11.2");
+  CHECK(out["Hearth"]["Substituted"] == true);
+  record.unavailable = "python3.12 is not installed";
+  out = nlohmann::json::parse(configuration_json(record));
+  CHECK(out["State"] == "Failed");
+  CHECK(out["StateReason"] == "python3.12 is not installed");
+}
+
 TEST_CASE("a configuration goes in and comes out again") {
   const auto input = parse_create(
       R"({"FunctionName":"arn:aws:lambda:us-east-1:000000000000:function:f","Runtime":"nodejs20.x","Handler":"i.h",
@@ -217,12 +220,13 @@ TEST_CASE("a configuration goes in and comes out again") {
   CHECK(input->spec.environment.front().first == "A");
   FunctionRecord record;
   record.spec = input->spec;
-  record.runtime_label = input->runtime_label;
   record.modified = WallTime(milliseconds(1'795'352'400'123));
   const auto out = nlohmann::json::parse(configuration_json(record));
   CHECK(out["Timeout"] == 3);
   CHECK(out["MemorySize"] == 256);
   CHECK(out["Runtime"] == "nodejs20.x");
+  CHECK(out["State"] == "Active");
+  CHECK_FALSE(out["Hearth"].contains("Substituted"));
   CHECK(out["LastModified"] == "2026-11-22T13:00:00.123+0000");
   CHECK(out["Environment"]["Variables"]["B"] == "2");
   CHECK(out["FunctionArn"] == "arn:aws:lambda:us-east-1:000000000000:function:f");

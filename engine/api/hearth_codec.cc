@@ -18,7 +18,10 @@ std::string hearth_function_json(const FunctionRecord& record) {
   const FunctionSpec& spec = record.spec;
   return dump({{"name", spec.name},
                {"runtime", runtime_name(spec.runtime)},
-               {"runtime_label", record.runtime_label},
+               {"runtime_label", runtime_label(spec)},
+               {"interpreter_version", record.interpreter_version},
+               {"substituted", record.substituted},
+               {"unavailable", record.unavailable},
                {"handler", spec.handler},
                {"revision", spec.revision},
                {"revision_id", record.revision_id},

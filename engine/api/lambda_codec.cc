@@ -10,6 +10,7 @@
 #include "api/function_ref.h"
 #include "api/isolation_codec.h"
 #include "core/pool_key.h"
+#include "core/runtime_label.h"
 
 namespace hearth::api {
 namespace {
@@ -50,12 +51,11 @@ Status read_concurrency(const Json& hearth, ConfigurationPatch& patch) {
 Status read_hearth(const Json& root, ConfigurationPatch& patch) {
   const Json* hearth = HEARTH_TRY(object_field(root, "Hearth", "Hearth"));
   if (hearth == nullptr) return ok();
-  // Revision and FreshStart are part of what we answer; clients that send an answer back may keep
-  // them.
-  HEARTH_TRY(
-      only_fields(*hearth, "Hearth",
-                  {"TimeoutMs", "Concurrency", "CpuMillis", "Network", "NetworkAllow", "Sandbox",
-                   "Leftovers", "Recycle", "Zygote", "TmpBytes", "Revision", "FreshStart"}));
+  // The last four are part of what we answer; clients that send an answer back may keep them.
+  HEARTH_TRY(only_fields(*hearth, "Hearth",
+                         {"TimeoutMs", "Concurrency", "CpuMillis", "Network", "NetworkAllow",
+                          "Sandbox", "Leftovers", "Recycle", "Zygote", "TmpBytes", "Revision",
+                          "FreshStart", "InterpreterVersion", "Substituted"}));
   const auto timeout =
       HEARTH_TRY(integer_field(*hearth, "TimeoutMs", "Hearth.TimeoutMs", 1, 1'000'000'000));
   if (timeout) patch.timeout = milliseconds(*timeout);
@@ -102,7 +102,8 @@ Status refuse_unsupported(const Json& root) {
 Status read_configuration(const Json& root, ConfigurationPatch& patch) {
   HEARTH_TRY(refuse_unsupported(root));
   patch.runtime_label = HEARTH_TRY(string_field(root, "Runtime", "Runtime"));
-  if (patch.runtime_label) patch.runtime = HEARTH_TRY(parse_runtime(*patch.runtime_label));
+  if (patch.runtime_label)
+    patch.runtime = HEARTH_TRY(parse_runtime_label(*patch.runtime_label)).runtime;
   patch.handler = HEARTH_TRY(string_field(root, "Handler", "Handler"));
   patch.description = HEARTH_TRY(string_field(root, "Description", "Description"));
   patch.role = HEARTH_TRY(string_field(root, "Role", "Role"));
@@ -155,7 +156,7 @@ Json configuration(const FunctionRecord& record) {
   const FunctionSpec& spec = record.spec;
   Json out = {{"FunctionName", spec.name},
               {"FunctionArn", function_arn(spec.name)},
-              {"Runtime", record.runtime_label},
+              {"Runtime", runtime_label(spec)},
               {"Role", spec.role},
               {"Handler", spec.handler},
               {"CodeSize", spec.code_size},
@@ -167,12 +168,20 @@ Json configuration(const FunctionRecord& record) {
               {"Version", kLatest},
               {"TracingConfig", {{"Mode", "PassThrough"}}},
               {"RevisionId", record.revision_id},
-              {"State", "Active"},
+              {"State", record.unavailable.empty() ? "Active" : "Failed"},
               {"LastUpdateStatus", "Successful"},
               {"PackageType", "Zip"},
               {"Architectures", Json::array({kArchitecture})},
               {"EphemeralStorage", {{"Size", 512}}},
               {"Hearth", hearth_object(spec)}};
+  if (!record.unavailable.empty()) {
+    out["StateReason"] = record.unavailable;
+    out["StateReasonCode"] = "InvalidRuntime";
+  }
+  if (!record.interpreter_version.empty()) {
+    out["Hearth"]["InterpreterVersion"] = record.interpreter_version;
+    out["Hearth"]["Substituted"] = record.substituted;
+  }
   if (!spec.environment.empty()) {
     Json variables = Json::object();
     for (const auto& [key, value] : spec.environment) variables[key] = value;
@@ -182,28 +191,6 @@ Json configuration(const FunctionRecord& record) {
 }
 
 }  // namespace
-
-Result<Runtime> parse_runtime(std::string_view label) {
-  if (const auto runtime = runtime_from_name(label)) return *runtime;
-  constexpr std::string_view kPython = "python3.";
-  constexpr std::string_view kNode = "nodejs";
-  if (label.size() <= 32) {
-    if (label.starts_with(kPython) && all_digits(label.substr(kPython.size())))
-      return Runtime::python3;
-    if (label.starts_with(kNode) && label.ends_with(".x") &&
-        all_digits(label.substr(kNode.size(), label.size() - kNode.size() - 2))) {
-      return Runtime::nodejs;
-    }
-  }
-  if (label.starts_with("provided")) {
-    return bad(
-        fmt::format("Runtime '{}': Lambda's custom runtimes are not run here yet; 'native' runs an "
-                    "executable that speaks Hearth's worker protocol",
-                    label.substr(0, 64)));
-  }
-  return bad(fmt::format("Runtime '{}': python3, python3.N, nodejs, nodejsN.x and native are known",
-                         label.substr(0, 64)));
-}
 
 Result<CreateInput> parse_create(std::string_view json, size_t archives) {
   const Json root = HEARTH_TRY(parse_object(json));
@@ -224,7 +211,7 @@ Result<CreateInput> parse_create(std::string_view json, size_t archives) {
   const Json* code = HEARTH_TRY(object_field(root, "Code", "Code"));
   if (code == nullptr) return bad("Code is missing");
   input.archive = HEARTH_TRY(read_archive(*code, "Code.", archives));
-  apply_patch(patch, input.spec, input.runtime_label);
+  apply_patch(patch, input.spec);
   return input;
 }
 

@@ -14,7 +14,6 @@ namespace hearth::api {
 
 struct CreateInput {
   FunctionSpec spec;
-  std::string runtime_label;
   size_t archive = 0;  // index into ScannedBody::archives
 };
 struct CodeInput {
@@ -33,10 +32,6 @@ struct ConfigurationInput {
 Result<CreateInput> parse_create(std::string_view json, size_t archives);
 Result<CodeInput> parse_update_code(std::string_view json, size_t archives);
 Result<ConfigurationInput> parse_update_configuration(std::string_view json);
-
-// The runtime that a name means: python3, python3.N, nodejs, nodejsN.x, native. The names with a
-// version run on the machine's own interpreter. Errors: invalid_parameter.
-Result<Runtime> parse_runtime(std::string_view label);
 
 // FunctionConfiguration.
 std::string configuration_json(const FunctionRecord& record);

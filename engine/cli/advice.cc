@@ -224,6 +224,14 @@ void add_runtimes(const Trial& trial, std::vector<Missing>& all) {
                    [](const RuntimeInfo& r) { return r.runtime != Runtime::native && r.usable(); });
   for (const RuntimeInfo& runtime : trial.runtimes) {
     if (runtime.usable()) continue;
+    if (runtime.number != 0) {
+      all.push_back(Missing{
+          .name = fmt::format("{} at {}", runtime.name, runtime.path),
+          .why = runtime.problem,
+          .means =
+              fmt::format("no function runs on it; runtimes.{}.others names it", runtime.name)});
+      continue;
+    }
     all.push_back(
         Missing{.name = runtime.name,
                 .why = runtime.problem,

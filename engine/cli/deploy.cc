@@ -39,6 +39,7 @@ struct Deployed {
   std::string short_revision;
   std::string url;
   std::string fresh_start;  // why no parked worker fits it, or empty
+  std::string substituted;  // substitution_note()
   milliseconds took{0};
 };
 
@@ -83,6 +84,7 @@ class Deployer {
     out.action = action_;
     out.revision = full_revision(configuration_);
     out.short_revision = short_revision(configuration_);
+    out.substituted = substitution_note(configuration_);
     out.url = fmt::format("{}/fn/{}", daemon_.url(), wanted_.spec.name);
     return true;
   }
@@ -187,7 +189,8 @@ json as_json(const Deployed& d) {
               {"revision", d.revision},
               {"url", d.url},
               {"duration_ms", d.took.count()},
-              {"fresh_start", d.fresh_start.empty() ? json(nullptr) : json(d.fresh_start)}};
+              {"fresh_start", d.fresh_start.empty() ? json(nullptr) : json(d.fresh_start)},
+              {"substituted", d.substituted.empty() ? json(nullptr) : json(d.substituted)}};
 }
 
 }  // namespace
@@ -211,6 +214,8 @@ Exit run_deploy(const DeployOptions& options, Output& output) {
     output.out(fmt::format("{}  {}  revision {}  {}  {:.2f} s\n", done.name, done.action,
                            shown(output, done.short_revision), done.url,
                            static_cast<double>(done.took.count()) / 1'000));
+    if (!done.substituted.empty())
+      output.out(fmt::format("  {} (runtimes.substitute)\n", shown(output, done.substituted)));
     if (!done.fresh_start.empty()) {
       output.out(fmt::format("  cold starts are slower: no parked worker fits it, since {}\n",
                              done.fresh_start));

@@ -58,7 +58,8 @@ void print_runtimes(const Trial& trial, Output& output) {
     if (runtime.real_path != runtime.path && !runtime.real_path.empty())
       where += " -> " + runtime.real_path;
     if (!runtime.usable()) where = runtime.problem;
-    rows.push_back({runtime.usable() ? "  ok" : "  --", runtime.name,
+    const std::string name = runtime.number == 0 ? runtime.name : runtime.name + " (by version)";
+    rows.push_back({runtime.usable() ? "  ok" : "  --", name,
                     runtime.version.empty() ? "-" : runtime.version, where});
   }
   output.out("interpreters\n" + table(rows));
@@ -110,6 +111,7 @@ json trial_json(const Trial& trial) {
   json runtimes = json::array();
   for (const RuntimeInfo& r : trial.runtimes) {
     runtimes.push_back({{"name", r.name},
+                        {"default", r.number == 0},
                         {"path", r.path},
                         {"real_path", r.real_path},
                         {"version", r.version},
@@ -143,6 +145,7 @@ std::string verdict(const Trial& trial, const std::vector<Missing>& missing, con
   std::string text = fmt::format("ready: sandbox mode {}{}, functions in", trial.mode, unconfined);
   std::string lacking;
   for (const RuntimeInfo& runtime : trial.runtimes) {
+    if (runtime.number != 0) continue;
     if (runtime.usable()) {
       text += fmt::format("{} {}", text.ends_with(" in") ? "" : ",", runtime.name);
     } else {

@@ -1,5 +1,7 @@
 #include "cli/function_json.h"
 
+#include <fmt/core.h>
+
 #include <nlohmann/json.hpp>
 
 #include "cli/daemon.h"
@@ -28,7 +30,7 @@ json configuration_json(const FunctionSpec& spec) {
   json variables = json::object();
   for (const auto& [key, value] : spec.environment) variables[key] = value;
   const Concurrency& c = spec.concurrency;
-  return json{{"Runtime", runtime_name(spec.runtime)},
+  return json{{"Runtime", runtime_label(spec)},
               {"Handler", spec.handler},
               {"Timeout", (spec.timeout.count() + 999) / 1'000},
               {"MemorySize", spec.memory_bytes >> 20},
@@ -59,7 +61,7 @@ bool same_configuration(const FunctionSpec& spec, const json& current) {
   const json hearth = member(current, "Hearth");
   const json concurrency = member(hearth, "Concurrency");
   const json& c = wanted["Hearth"]["Concurrency"];
-  if (text_of(current, "Runtime") != runtime_name(spec.runtime) ||
+  if (text_of(current, "Runtime") != runtime_label(spec) ||
       text_of(current, "Handler") != spec.handler)
     return false;
   if (text_of(current, "Description") != spec.description) return false;
@@ -79,6 +81,14 @@ bool same_configuration(const FunctionSpec& spec, const json& current) {
     if (current_value != wanted["Hearth"][key]) return false;
   }
   return true;
+}
+
+std::string substitution_note(const json& configuration) {
+  const json hearth = member(configuration, "Hearth");
+  const auto substituted = hearth.find("Substituted");
+  if (substituted == hearth.end() || *substituted != true) return {};
+  return fmt::format("{} is not there; version {} runs it", text_of(configuration, "Runtime"),
+                     text_of(hearth, "InterpreterVersion"));
 }
 
 std::string full_revision(const json& configuration) {

@@ -17,6 +17,10 @@ nlohmann::json configuration_json(const FunctionSpec& spec);
 // daemon leaves out count as defaults.
 bool same_configuration(const FunctionSpec& spec, const nlohmann::json& current);
 
+// For a function whose runtime names a version that is not there: "python3.12 is not there; version
+// 3.11.2 runs it". Else empty.
+std::string substitution_note(const nlohmann::json& configuration);
+
 // Hearth.Revision, else RevisionId, cut to 12 characters for people.
 std::string short_revision(const nlohmann::json& configuration);
 std::string full_revision(const nlohmann::json& configuration);

@@ -45,13 +45,21 @@ std::string timeout_text(const json& function) {
   return format_duration(milliseconds(static_cast<int64_t>(ms)));
 }
 
+// "python3.12", and what runs it if that is something else.
+std::string runtime_text(const json& function) {
+  std::string text = text_of(function, "Runtime");
+  if (text_of(function, "State") == "Failed") return text + " (not there)";
+  if (substitution_note(function).empty()) return text;
+  return fmt::format("{} (on {})", text, text_of(function["Hearth"], "InterpreterVersion"));
+}
+
 void print_table(const json& functions, Output& output) {
   std::vector<std::vector<std::string>> rows = {
       {"NAME", "RUNTIME", "HANDLER", "TIMEOUT", "MEMORY", "REVISION", "MODIFIED"}};
   for (const json& f : functions) {
     std::vector<std::string> row = {
         text_of(f, "FunctionName"),
-        text_of(f, "Runtime"),
+        runtime_text(f),
         text_of(f, "Handler"),
         timeout_text(f),
         fmt::format("{}MB", static_cast<int64_t>(number_of(f, "MemorySize"))),

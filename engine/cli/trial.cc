@@ -108,7 +108,7 @@ sandbox::SpawnerConfig trial_config(Mode mode, const EmptyFolder& folder,
     if (!runtime.usable() || !sandbox::set_text(entry.path, runtime.real_path) ||
         !sandbox::set_text(entry.name, runtime.name))
       continue;
-    entry.zygote = runtime.runtime == Runtime::python3 ? 1 : 0;
+    entry.zygote = runtime.runtime == Runtime::python3 && runtime.number == 0 ? 1 : 0;
     ++config.runtimes_count;
   }
   return config;

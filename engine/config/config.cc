@@ -183,15 +183,35 @@ void read_keep_alive(YamlFields& top, KeepAliveConfig& out) {
   fields.finish();
 }
 
-void read_runtime(YamlFields& runtimes, std::string_view name, std::string& path) {
+void read_runtime(YamlFields& runtimes, std::string_view name, RuntimeConfig& out) {
   YamlFields runtime = runtimes.section(name);
-  runtime.text("path", path);
-  if (!path.empty() && path[0] != '/') {
+  const auto check = [&](std::string_view key, const std::string& path) {
+    if (path.starts_with('/')) return;
     runtime.report(
-        "path",
+        key,
         fmt::format("'{}' is not allowed; write an absolute path (PATH is never searched)", path));
+  };
+  runtime.text("path", out.path);
+  if (!out.path.empty()) check("path", out.path);
+  runtime.list("others", out.others);
+  for (const std::string& path : out.others) check("others", path);
+  if (out.others.size() >= kInterpretersMax) {
+    runtime.report("others", fmt::format("{} interpreters are more than the {} that are allowed",
+                                         out.others.size(), kInterpretersMax - 1));
   }
   runtime.finish();
+}
+
+void read_substitute(YamlFields& runtimes, std::optional<Substitute>& out) {
+  std::string text;
+  runtimes.text("substitute", text);
+  if (text == "never") {
+    out = Substitute::never;
+  } else if (text == "nearest") {
+    out = Substitute::nearest;
+  } else if (!text.empty()) {
+    runtimes.report("substitute", fmt::format("'{}' is not allowed; write never or nearest", text));
+  }
 }
 
 void read_top(YamlFields& top, Config& config) {
@@ -207,8 +227,9 @@ void read_top(YamlFields& top, Config& config) {
   read_network(top, config.network, config.limits);
   read_keep_alive(top, config.keep_alive);
   YamlFields runtimes = top.section("runtimes");
-  read_runtime(runtimes, "python3", config.runtimes.python3_path);
-  read_runtime(runtimes, "nodejs", config.runtimes.nodejs_path);
+  read_runtime(runtimes, "python3", config.runtimes.python3);
+  read_runtime(runtimes, "nodejs", config.runtimes.nodejs);
+  read_substitute(runtimes, config.runtimes.substitute);
   runtimes.finish();
   read_pool(top, config.limits);
   read_zygotes(top, config.limits);

@@ -2,6 +2,7 @@
 // base/limits.h. Plain structs without behaviour: made once at start, read-only afterwards.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "core/keep_alive.h"
+#include "core/runtime_catalogue.h"
 
 namespace hearth {
 
@@ -46,10 +48,19 @@ struct KeepAliveConfig {
   KeepAlivePolicy policy = KeepAlivePolicy::fixed;
 };
 
-// runtimes.NAME.path: an absolute path, or empty = /usr/bin, then /usr/local/bin (see runtimes.h).
+struct RuntimeConfig {
+  // runtimes.NAME.path: an absolute path, or empty = /usr/bin, then /usr/local/bin (see
+  // runtimes.h).
+  std::string path;
+  // runtimes.NAME.others: absolute paths of interpreters for functions that name their version.
+  std::vector<std::string> others;
+};
+
 struct RuntimesConfig {
-  std::string python3_path;
-  std::string nodejs_path;
+  RuntimeConfig python3;
+  RuntimeConfig nodejs;
+  // runtimes.substitute: never or nearest; empty = never, and nearest in hearth dev.
+  std::optional<Substitute> substitute;
 };
 
 struct Config {

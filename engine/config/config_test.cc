@@ -48,8 +48,9 @@ http: {functions_listen: "0.0.0.0:8080", allowed_hosts: [Api.Example.org], conne
   head_timeout: 1s, body_timeout: 2s, idle_timeout: 3s, write_timeout: 4s}
 sandbox: {mode: user, allow_degraded: yes}
 runtimes:
-  python3: {path: /opt/python/bin/python3}
+  python3: {path: /opt/python/bin/python3, others: [/opt/python3.12/bin/python3.12, /opt/python3.8]}
   nodejs: {path: /opt/node/bin/node}
+  substitute: nearest
 pool: {python3: 0, nodejs: 5, idle_timeout: 90s}
 network: {allow_host: yes, connects: 7, connect_rate: 8, connect_burst: 9, connect_timeout: 10s, question_timeout: 11ms, answer_time: 2m}
 zygotes: {min_init: 200ms, idle: 2m, spares: 3}
@@ -69,8 +70,12 @@ log: {level: debug, rate: 2MB, burst: 8MB, line: 32KB, max: 1MB}
   CHECK(config.limits.write_timeout == seconds(4));
   CHECK(config.sandbox.mode == SandboxMode::user);
   CHECK(config.sandbox.allow_degraded);
-  CHECK(config.runtimes.python3_path == "/opt/python/bin/python3");
-  CHECK(config.runtimes.nodejs_path == "/opt/node/bin/node");
+  CHECK(config.runtimes.python3.path == "/opt/python/bin/python3");
+  CHECK(config.runtimes.python3.others ==
+        std::vector<std::string>{"/opt/python3.12/bin/python3.12", "/opt/python3.8"});
+  CHECK(config.runtimes.nodejs.path == "/opt/node/bin/node");
+  CHECK(config.runtimes.nodejs.others.empty());
+  CHECK(config.runtimes.substitute == Substitute::nearest);
   CHECK(config.limits.pool_python == 0);
   CHECK(config.limits.pool_node == 5);
   CHECK(config.limits.idle_timeout == seconds(90));
@@ -145,9 +150,7 @@ limits:
 }
 
 TEST_CASE("every key that limits h names is known") {
-  const std::string here = __FILE__;
-  const std::string header = here.substr(0, here.rfind('/')) + "/../base/limits.h";
-  const auto text = read_file(header, 1u << 20, Code::io_failed);
+  const auto text = read_file(HEARTH_LIMITS_HEADER, 1u << 20, Code::io_failed);
   REQUIRE(text);
   int keys = 0;
   for (const std::string_view section :

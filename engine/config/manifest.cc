@@ -16,6 +16,7 @@
 #include "config/read_file.h"
 #include "config/yaml_document.h"
 #include "config/yaml_fields.h"
+#include "core/runtime_label.h"
 
 namespace hearth {
 namespace {
@@ -42,16 +43,16 @@ void read_runtime(YamlFields& top, Manifest& out) {
   if (entry == nullptr) return;
   const std::array<std::string_view, kWorkerRuntimeCount> names = {
       runtime_name(Runtime::python3), runtime_name(Runtime::nodejs), runtime_name(Runtime::native)};
-  const auto runtime = entry->value.kind == YamlNode::Kind::scalar
-                           ? runtime_from_name(entry->value.text)
-                           : std::nullopt;
-  if (!runtime) {
-    return top.report(
-        "runtime",
-        fmt::format("'{}' is not a runtime; write python3, nodejs or native (the nearest is '{}')",
-                    entry->value.text, nearest(entry->value.text, names)));
+  if (entry->value.kind != YamlNode::Kind::scalar)
+    return top.report("runtime", "write the name of a runtime: python3, nodejs20.x, native");
+  const std::string& name = entry->value.text;
+  const auto label = parse_runtime_label(name);
+  if (!label) {
+    return top.report("runtime", fmt::format("{} (the nearest is '{}')", label.error().detail,
+                                             nearest(name, names)));
   }
-  out.spec.runtime = *runtime;
+  out.spec.runtime = label->runtime;
+  out.spec.runtime_label = name;
   out.has_runtime = true;
 }
 

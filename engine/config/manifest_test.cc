@@ -84,12 +84,20 @@ TEST_CASE("an unknown key of function yaml comes with the nearest known one") {
              Contains("'max_workers'") && Contains("in concurrency"));
 }
 
+TEST_CASE("a runtime may be named as Lambda names it") {
+  const auto manifest = parse_manifest("runtime: nodejs20.x", "function.yaml");
+  REQUIRE(manifest);
+  CHECK(manifest->spec.runtime == Runtime::nodejs);
+  CHECK(manifest->spec.runtime_label == "nodejs20.x");
+  CHECK(manifest->has_runtime);
+}
+
 TEST_CASE("a wrong value of function yaml is named with what is allowed") {
   CHECK_THAT(problem_of("name: \"a b\""),
              Contains("name") && Contains("'a b'") && Contains("letters, digits"));
   CHECK_THAT(problem_of("name: \"\""), Contains("name") && Contains("''"));
   CHECK_THAT(problem_of("runtime: python"), Contains("'python'") &&
-                                                Contains("python3, nodejs or native") &&
+                                                Contains("nodejsN.x and native") &&
                                                 Contains("nearest is 'python3'"));
   CHECK_THAT(problem_of("timeout: 0"), Contains("timeout") && Contains("'0'") && Contains("1ms"));
   CHECK_THAT(problem_of("timeout: 5 seconds"), Contains("timeout") && Contains("'5 seconds'"));

@@ -8,10 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "base/unique_fd.h"
+#include "core/runtime_label.h"
 
 namespace hearth {
 namespace {
@@ -24,8 +27,8 @@ struct Wanted {
 };
 
 Wanted wanted(Runtime runtime) {
-  if (runtime == Runtime::nodejs) return {"node", 18, 0, "nodejs"};
-  return {"python3", 3, 9, "python3"};
+  if (runtime == Runtime::nodejs) return {"node", 10, 0, "nodejs"};
+  return {"python3", 3, 6, "python3"};
 }
 
 bool below(std::string_view path, std::string_view folder) {
@@ -52,6 +55,12 @@ std::string why_not(const std::string& real_path, std::string_view key) {
   if (!S_ISREG(info.st_mode)) return use("is not a regular file");
   if (::access(real_path.c_str(), X_OK) != 0) return use("is not executable");
   if (in_home(real_path)) return use("lies in a home folder, which a sandbox can't see");
+  if (below(real_path, "/tmp")) return use("lies in /tmp, of which a sandbox has its own");
+  // "/opt/python/bin/python3": what the interpreter needs beside it is in "/opt/python".
+  const size_t folder = real_path.rfind('/');
+  if (!below(real_path, "/usr") && real_path.rfind('/', folder - 1) == 0 &&
+      real_path.compare(0, 5, "/bin/") != 0)
+    return use("has no folder of its own: it must lie in /usr or in a bin folder below its prefix");
   const UniqueFd fd(::open(real_path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   char magic[2] = {};
   if (fd.valid() && ::read(fd.get(), magic, sizeof magic) == 2 && magic[0] == '#' &&
@@ -88,6 +97,52 @@ std::string joined(const std::vector<std::string>& folders) {
   std::string text;
   for (const std::string& folder : folders) text += (text.empty() ? "" : " and ") + folder;
   return text;
+}
+
+// Programs of other versions in the folders: python3.N; a second `node`. Newest Python first.
+std::vector<std::string> other_programs(Runtime runtime, const std::vector<std::string>& folders) {
+  std::vector<std::pair<int, std::string>> found;
+  for (const std::string& folder : folders) {
+    if (runtime == Runtime::nodejs) {
+      std::string path = folder + "/node";
+      if (::access(path.c_str(), F_OK) == 0) found.emplace_back(0, std::move(path));
+      continue;
+    }
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+      const std::string name = entry.path().filename();
+      const auto label = parse_runtime_label(name);
+      if (label && label->runtime == Runtime::python3 && label->version)
+        found.emplace_back(-label->version->minor, entry.path());
+    }
+  }
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<std::string> paths;
+  for (auto& [order, path] : found) paths.push_back(std::move(path));
+  return paths;
+}
+
+void find_others(Runtime runtime, const RuntimeConfig& config, const RuntimeSearch& search,
+                 std::vector<RuntimeInfo>& found) {
+  uint8_t number = 1;
+  const auto add = [&](const std::string& path, bool named) {
+    if (number == kInterpretersMax) return;
+    RuntimeInfo info = find_runtime(runtime, path, search);
+    const bool known = std::any_of(found.begin(), found.end(), [&](const RuntimeInfo& other) {
+      return other.runtime == runtime && other.usable() && other.real_path == info.real_path;
+    });
+    if (known || (!named && !info.usable())) return;
+    RuntimeInfo& first = found[static_cast<size_t>(runtime)];
+    if (config.path.empty() && !first.usable() && info.usable()) {
+      first = std::move(info);  // there is no python3, but a python3.12
+      return;
+    }
+    info.number = number++;
+    found.push_back(std::move(info));
+  };
+  for (const std::string& path : config.others) add(path, true);
+  for (const std::string& path : other_programs(runtime, search.folders)) add(path, false);
 }
 
 }  // namespace
@@ -131,9 +186,26 @@ RuntimeInfo find_runtime(Runtime runtime, const std::string& configured,
 }
 
 std::vector<RuntimeInfo> find_runtimes(const RuntimesConfig& config, const RuntimeSearch& search) {
-  return {find_runtime(Runtime::python3, config.python3_path, search),
-          find_runtime(Runtime::nodejs, config.nodejs_path, search),
-          find_runtime(Runtime::native, "", search)};
+  std::vector<RuntimeInfo> found = {find_runtime(Runtime::python3, config.python3.path, search),
+                                    find_runtime(Runtime::nodejs, config.nodejs.path, search),
+                                    find_runtime(Runtime::native, "", search)};
+  find_others(Runtime::python3, config.python3, search, found);
+  find_others(Runtime::nodejs, config.nodejs, search, found);
+  return found;
+}
+
+std::string version_of(const std::string& program) {
+  const auto printed = run_version(program, RuntimeSearch{}.version_timeout);
+  return printed ? version_number(*printed) : std::string();
+}
+
+std::vector<Interpreter> interpreters(const std::vector<RuntimeInfo>& found) {
+  std::vector<Interpreter> out;
+  for (const RuntimeInfo& info : found) {
+    if (info.runtime != Runtime::native && info.usable())
+      out.push_back({info.runtime, info.number, info.version, info.real_path});
+  }
+  return out;
 }
 
 }  // namespace hearth

@@ -1,6 +1,7 @@
-// Finds the interpreters: `runtimes.NAME.path`, else /usr/bin, then /usr/local/bin. Never PATH:
-// what version managers put there are scripts in a home folder, which a sandbox can't see. Runs
-// child processes, so only at start and in `hearth doctor`. Blocks.
+// Finds the interpreters: `runtimes.NAME.path`, else /usr/bin, then /usr/local/bin; and those of
+// other versions for functions that name theirs. Never PATH: what version managers put there are
+// scripts in a home folder, which a sandbox can't see. Runs child processes, so only at start and
+// in `hearth doctor`. Blocks.
 #pragma once
 #include <string>
 #include <string_view>
@@ -9,11 +10,13 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "core/function_spec.h"
+#include "core/runtime_catalogue.h"
 
 namespace hearth {
 
 struct RuntimeInfo {
   Runtime runtime = Runtime::python3;
+  uint8_t number = 0;     // Interpreter::number: 0 is the one for functions that name no version
   std::string name;       // "python3"
   std::string path;       // where it was found or looked for; empty if nowhere
   std::string real_path;  // without symbolic links: what a sandbox mounts and runs
@@ -36,9 +39,17 @@ struct RuntimeSearch {
 RuntimeInfo find_runtime(Runtime runtime, const std::string& configured,
                          const RuntimeSearch& search = {});
 
-// python3, nodejs and native, in this order.
+// python3, nodejs and native, in this order; then the others: runtimes.NAME.others, also those that
+// can't be used, and what else the folders hold that can (python3.N, a second node), newest first;
+// kInterpretersMax of a runtime at most.
 std::vector<RuntimeInfo> find_runtimes(const RuntimesConfig& config,
                                        const RuntimeSearch& search = {});
+
+// What of them can run functions, for RuntimeCatalogue.
+std::vector<Interpreter> interpreters(const std::vector<RuntimeInfo>& found);
+
+// "3.11.2" of a program that is asked for it; empty when it can't tell within 5 s.
+std::string version_of(const std::string& program);
 
 // What `PROGRAM --version` prints, at most 256 bytes of its first line. Runs with an empty
 // environment, in /, without our descriptors, and is killed after `timeout`. Errors: io_failed,

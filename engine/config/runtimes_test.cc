@@ -16,7 +16,7 @@ namespace {
 
 struct Folder {
   Folder() {
-    char pattern[] = "/tmp/hearth-runtimes-XXXXXX";
+    char pattern[] = "/var/tmp/hearth-runtimes-XXXXXX";
     REQUIRE(::mkdtemp(pattern) != nullptr);
     path = pattern;
   }
@@ -61,6 +61,15 @@ TEST_CASE("scripts, files without the executable bit and broken links are refuse
   CHECK_THAT(find_runtime(Runtime::python3, folder.path + "/gone").problem, Contains("gone"));
 }
 
+TEST_CASE("an interpreter that a sandbox can't see is refused") {
+  char path[] = "/tmp/hearth-runtimes-XXXXXX";
+  REQUIRE(::mkdtemp(path) != nullptr);
+  std::filesystem::copy_file("/bin/true", std::string(path) + "/python3");
+  CHECK_THAT(find_runtime(Runtime::python3, std::string(path) + "/python3").problem,
+             Contains("/tmp") && Contains("runtimes.python3.path"));
+  std::filesystem::remove_all(path);
+}
+
 TEST_CASE("a program that is too old, silent, failing or hanging has a problem") {
   Folder folder;
   const auto run = [&](std::string_view body) {
@@ -90,9 +99,55 @@ TEST_CASE("the environment of the program is empty") {
   CHECK(*run_version(program, seconds(5)) == "v1.0");
 }
 
+TEST_CASE("interpreters of other versions are found beside the first, newest Python first") {
+  Folder folder;
+  const auto copy = [&](const std::string& name) {
+    std::filesystem::copy_file("/bin/true", folder.path + "/" + name);
+  };
+  for (const char* name : {"python3.9", "python3.13", "python3.11", "python3.11-config", "node"})
+    copy(name);
+  std::filesystem::create_symlink("python3.11", folder.path + "/python3");
+  folder.script("python3.12", "#!/bin/sh\n");  // a shim: no interpreter
+  RuntimesConfig config;
+  config.nodejs.others = {folder.path + "/gone"};
+  const auto found = find_runtimes(config, {.folders = {folder.path}, .ask_version = false});
+  const auto at = [&](Runtime runtime, uint8_t number) {
+    for (const RuntimeInfo& info : found)
+      if (info.runtime == runtime && info.number == number) return info;
+    return RuntimeInfo{.number = 99};
+  };
+  CHECK(at(Runtime::python3, 0).real_path == folder.path + "/python3.11");
+  CHECK(at(Runtime::python3, 1).real_path == folder.path + "/python3.13");
+  CHECK(at(Runtime::python3, 2).real_path == folder.path + "/python3.9");
+  CHECK(at(Runtime::python3, 3).number == 99);
+  CHECK(at(Runtime::nodejs, 0).usable());
+  CHECK_THAT(at(Runtime::nodejs, 1).problem, Contains("gone"));  // it was named: that is told
+  CHECK(interpreters(found).size() == 4);
+}
+
+TEST_CASE("without a python3 the newest python3.N is the first") {
+  Folder folder;
+  for (const char* name : {"python3.9", "python3.13"})
+    std::filesystem::copy_file("/bin/true", folder.path + "/" + name);
+  const auto found = find_runtimes({}, {.folders = {folder.path}, .ask_version = false});
+  CHECK(found[0].real_path == folder.path + "/python3.13");
+  CHECK(found[0].number == 0);
+  REQUIRE(found.size() == 4);
+  CHECK(found[3].real_path == folder.path + "/python3.9");
+  CHECK(found[3].number == 1);
+}
+
+TEST_CASE("a runtime has four interpreters at most") {
+  Folder folder;
+  for (int i = 6; i < 16; ++i)
+    std::filesystem::copy_file("/bin/true", folder.path + "/python3." + std::to_string(i));
+  const auto found = find_runtimes({}, {.folders = {folder.path}, .ask_version = false});
+  CHECK(interpreters(found).size() == kInterpretersMax);
+}
+
 TEST_CASE("the machine's own interpreters are found, native needs none") {
   const auto runtimes = find_runtimes({});
-  REQUIRE(runtimes.size() == kWorkerRuntimeCount);
+  REQUIRE(runtimes.size() >= kWorkerRuntimeCount);
   CHECK(runtimes[0].name == "python3");
   CHECK(runtimes[2].usable());
   for (const RuntimeInfo& info : runtimes) {

@@ -109,6 +109,10 @@ std::optional<Runtime> runtime_from_name(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view runtime_label(const FunctionSpec& spec) {
+  return spec.runtime_label.empty() ? runtime_name(spec.runtime) : spec.runtime_label;
+}
+
 bool valid_function_name(std::string_view name) {
   return !name.empty() && name.size() <= kFunctionNameMax &&
          std::all_of(name.begin(), name.end(), name_character);

@@ -21,6 +21,7 @@ namespace hearth {
 enum class Runtime : uint8_t { python3, nodejs, native, host };
 inline constexpr size_t kRuntimeCount = 4;
 inline constexpr size_t kWorkerRuntimeCount = 3;  // those before host have processes
+inline constexpr size_t kInterpretersMax = 4;     // of one runtime
 std::string_view runtime_name(Runtime runtime);
 std::optional<Runtime> runtime_from_name(std::string_view name);
 
@@ -35,6 +36,12 @@ struct Concurrency {
 struct FunctionSpec : Isolation {
   std::string name;
   Runtime runtime = Runtime::python3;
+  // The runtime as its owner named it, with or without a version: "python3", "python3.12". Empty:
+  // as runtime_name() has it.
+  std::string runtime_label;
+  // Which of this machine's interpreters of `runtime` runs it (RuntimeCatalogue); set by the
+  // function service at each start anew, no part of the revision.
+  uint8_t interpreter = 0;
   std::string handler;  // "app.handler"; native: the executable, relative to the code folder
   milliseconds timeout{3'000};
   uint64_t memory_bytes = 128u << 20;
@@ -51,6 +58,9 @@ struct FunctionSpec : Isolation {
 
   friend bool operator==(const FunctionSpec&, const FunctionSpec&) = default;
 };
+
+// FunctionSpec::runtime_label, never empty.
+std::string_view runtime_label(const FunctionSpec& spec);
 
 using FunctionSpecPtr = std::shared_ptr<const FunctionSpec>;
 

@@ -17,8 +17,8 @@ constexpr double kForgotten = 0.5;
 
 size_t PoolKey::index() const {
   const size_t classes = kMemoryClasses.size() + 1;
-  return (static_cast<size_t>(runtime) * classes + memory_class) * kNetworkCount +
-         static_cast<size_t>(network);
+  const size_t interpreters = static_cast<size_t>(runtime) * kInterpretersMax + interpreter;
+  return (interpreters * classes + memory_class) * kNetworkCount + static_cast<size_t>(network);
 }
 
 PoolKey PoolKey::at(size_t index) {
@@ -26,7 +26,9 @@ PoolKey PoolKey::at(size_t index) {
   PoolKey key;
   key.network = static_cast<Network>(index % kNetworkCount);
   key.memory_class = static_cast<uint8_t>(index / kNetworkCount % classes);
-  key.runtime = static_cast<Runtime>(index / kNetworkCount / classes);
+  const size_t interpreters = index / kNetworkCount / classes;
+  key.interpreter = static_cast<uint8_t>(interpreters % kInterpretersMax);
+  key.runtime = static_cast<Runtime>(interpreters / kInterpretersMax);
   return key;
 }
 
@@ -53,7 +55,7 @@ std::optional<PoolKey> pool_key(const FunctionSpec& spec) {
   if (spec.runtime >= Runtime::native || spec.tmp_bytes != Isolation{}.tmp_bytes ||
       starts_with_environment(spec))
     return std::nullopt;
-  PoolKey key{.runtime = spec.runtime, .network = spec.network};
+  PoolKey key{.runtime = spec.runtime, .interpreter = spec.interpreter, .network = spec.network};
   if (spec.runtime == Runtime::python3) return key;
   const auto found = std::find(kMemoryClasses.begin(), kMemoryClasses.end(), spec.memory_bytes);
   if (found == kMemoryClasses.end()) return std::nullopt;
@@ -62,7 +64,8 @@ std::optional<PoolKey> pool_key(const FunctionSpec& spec) {
 }
 
 bool same_start(const FunctionSpec& started, const FunctionSpec& spec) {
-  if (started.runtime != spec.runtime || spec.runtime >= Runtime::native) return false;
+  if (started.runtime != spec.runtime || started.interpreter != spec.interpreter) return false;
+  if (spec.runtime >= Runtime::native) return false;
   if (starts_with_environment(started) || starts_with_environment(spec)) return false;
   if (started.network != spec.network || started.tmp_bytes != spec.tmp_bytes) return false;
   return spec.runtime == Runtime::python3 || started.memory_bytes == spec.memory_bytes;

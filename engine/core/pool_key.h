@@ -1,5 +1,5 @@
 // Which parked workers fit which function: pools are keyed by what is fixed when a process starts
-// (runtime, memory class, network mode), and some functions fit none. Pure functions.
+// (interpreter, memory class, network mode), and some functions fit none. Pure functions.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -18,19 +18,23 @@ inline constexpr std::array<uint64_t, 5> kMemoryClasses = {
     mebibytes(128), mebibytes(256), mebibytes(512), mebibytes(1'024), mebibytes(2'048)};
 inline constexpr size_t kParkedRuntimes = 2;  // python3, nodejs
 inline constexpr size_t kPoolKeyCount =
-    kParkedRuntimes * (kMemoryClasses.size() + 1) * kNetworkCount;
+    kParkedRuntimes * kInterpretersMax * (kMemoryClasses.size() + 1) * kNetworkCount;
 
 struct PoolKey {
   Runtime runtime = Runtime::python3;
+  uint8_t interpreter = 0;   // FunctionSpec::interpreter
   uint8_t memory_class = 0;  // 0 = any; n = kMemoryClasses[n - 1]
   Network network = Network::none;
   size_t index() const;
   static PoolKey at(size_t index);
   uint64_t memory_bytes() const { return memory_class == 0 ? 0 : kMemoryClasses[memory_class - 1]; }
   WorkerShape shape() const {
-    return {.runtime = runtime, .memory_bytes = memory_bytes(), .network = network};
+    return {.runtime = runtime,
+            .interpreter = interpreter,
+            .memory_bytes = memory_bytes(),
+            .network = network};
   }
-  // The key whose size hearth.yaml names: no network, for Node 128 MB.
+  // The key whose size hearth.yaml names: the first interpreter, no network, for Node 128 MB.
   static PoolKey standard(Runtime runtime);
 };
 

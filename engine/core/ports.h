@@ -107,6 +107,7 @@ struct CallFrame {
 // What is fixed when a worker process starts.
 struct WorkerShape {
   Runtime runtime = Runtime::python3;
+  uint8_t interpreter = 0;    // FunctionSpec::interpreter
   uint64_t memory_bytes = 0;  // 0: the ceiling; its own limit comes with bind()
   Network network = Network::none;
   uint64_t tmp_bytes = Isolation{}.tmp_bytes;

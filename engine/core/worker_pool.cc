@@ -232,7 +232,8 @@ bool WorkerPool::start_fresh(Function& function) {
   function.workers.push_back(*fresh);
   ++function.live;
   ++function.starting;
-  link_.start(fresh->id, {spec.runtime, spec.memory_bytes, spec.network, spec.tmp_bytes},
+  link_.start(fresh->id,
+              {spec.runtime, spec.interpreter, spec.memory_bytes, spec.network, spec.tmp_bytes},
               function.spec);
   return true;
 }

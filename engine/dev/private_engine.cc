@@ -11,6 +11,7 @@ Config private_config(const std::string& state_dir, SandboxMode sandbox) {
   config.sandbox.mode = sandbox;
   config.sandbox.allow_degraded = sandbox == SandboxMode::degraded;
   config.log_level = LogLevel::warning;
+  config.runtimes.substitute = Substitute::nearest;  // a developer's machine has what it has
   // Code changes with each save, and what it prints while it loads is to be seen once.
   config.limits.zygote_min_init = std::chrono::hours(24);
   return config;

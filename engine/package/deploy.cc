@@ -9,7 +9,7 @@ namespace {
 ConfigurationPatch patch_of(FunctionSpec spec) {
   ConfigurationPatch patch;
   patch.runtime = spec.runtime;
-  patch.runtime_label = std::string(runtime_name(spec.runtime));
+  patch.runtime_label = std::string(runtime_label(spec));
   patch.handler = std::move(spec.handler);
   patch.timeout = spec.timeout;
   patch.memory_bytes = spec.memory_bytes;
@@ -56,8 +56,7 @@ Result<Deployed> put_function(FunctionService& service, FunctionSpec spec,
   const auto before = service.get(spec.name);
   if (!before) {
     if (before.error().code != Code::function_unknown) return before.error();
-    std::string label(runtime_name(spec.runtime));
-    out.record = HEARTH_TRY(service.create(std::move(spec), std::move(label), std::move(code)));
+    out.record = HEARTH_TRY(service.create(std::move(spec), std::move(code)));
     return out;
   }
   const std::string name = spec.name;

@@ -33,7 +33,7 @@ struct StoreRig {
   StoreThread::Options options() const {
     StoreThread::Options o;
     o.state_folder = folder.path() + "/state";
-    o.runtimes = {true, true, true};
+    o.runtimes = test::python_and_node();
     return o;
   }
   Result<Deployed> put(const PackageSource& source) {

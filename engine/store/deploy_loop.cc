@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
     if (random.next_random() % 5 == 0 && rig.service->remove(name)) state = "-";
     if (state.empty()) {
       auto record = rig.update(name, zip);
-      if (!record) record = rig.create(python_spec(name), zip, "python3");
+      if (!record) record = rig.create(python_spec(name), zip);
       if (!record) return 3;
       state = record->revision_id;
     }

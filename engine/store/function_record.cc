@@ -1,5 +1,7 @@
 #include "store/function_record.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "store/digest.h"
@@ -59,12 +61,12 @@ IsolationPatch IsolationPatch::of(const Isolation& isolation) {
           isolation.tmp_bytes};
 }
 
-void apply_patch(const ConfigurationPatch& patch, FunctionSpec& spec, std::string& label) {
+void apply_patch(const ConfigurationPatch& patch, FunctionSpec& spec) {
   const auto set = [](auto& field, const auto& value) {
     if (value) field = *value;
   };
   set(spec.runtime, patch.runtime);
-  set(label, patch.runtime_label);
+  set(spec.runtime_label, patch.runtime_label);
   set(spec.handler, patch.handler);
   set(spec.timeout, patch.timeout);
   set(spec.memory_bytes, patch.memory_bytes);
@@ -77,6 +79,13 @@ void apply_patch(const ConfigurationPatch& patch, FunctionSpec& spec, std::strin
   set(spec.concurrency.workers_max, patch.workers_max);
   set(spec.concurrency.queue, patch.queue);
   std::sort(spec.environment.begin(), spec.environment.end());
+}
+
+std::string substitution_note(const FunctionRecord& record) {
+  return fmt::format(
+      "'{}' asks for {}, which is not here, and runs on version {} "
+      "(runtimes.substitute: nearest)",
+      record.spec.name, record.spec.runtime_label, record.interpreter_version);
 }
 
 std::string revision_of(const FunctionSpec& spec) {
@@ -103,6 +112,10 @@ std::string revision_of(const FunctionSpec& spec) {
   text(spec.description);
   text(spec.role);
   hash_isolation(hash, spec);
+  if (runtime_label(spec) != runtime_name(spec.runtime)) {
+    text("runtime label");
+    text(spec.runtime_label);
+  }
   return to_hex(hash.finish());
 }
 

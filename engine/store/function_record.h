@@ -13,11 +13,14 @@ namespace hearth {
 
 struct FunctionRecord {
   FunctionSpec spec;  // with revision, code_sha256 and code_size
-  std::string
-      runtime_label;        // the runtime's name as the client gave it, "python3.12"; no semantics
-  std::string revision_id;  // a UUID that changes with each update; for optimistic locking
-  WallTime created{};       // of the function
-  WallTime modified{};      // of its last update
+  // The version of the interpreter that runs it here, "3.11.2"; empty: nobody has asked. It changes
+  // with the machine, not with the function.
+  std::string interpreter_version;
+  bool substituted = false;  // it is another than spec.runtime_label names
+  std::string unavailable;   // why no interpreter here runs it; empty = one does
+  std::string revision_id;   // a UUID that changes with each update; for optimistic locking
+  WallTime created{};        // of the function
+  WallTime modified{};       // of its last update
   std::string code_sha256_base64;
 };
 
@@ -53,8 +56,8 @@ struct ConfigurationPatch {
   IsolationPatch isolation;
 };
 
-// Puts what `patch` names into `spec` and `label`; sorts the environment.
-void apply_patch(const ConfigurationPatch& patch, FunctionSpec& spec, std::string& label);
+// Puts what `patch` names into `spec`; sorts the environment.
+void apply_patch(const ConfigurationPatch& patch, FunctionSpec& spec);
 
 // A change that has been committed.
 struct FunctionChange {
@@ -62,9 +65,14 @@ struct FunctionChange {
   Kind kind = Kind::created;
   std::string name;
   FunctionSpecPtr spec;  // the current revision; null for removed
+  std::string note;      // substitution_note(), or empty
 };
 
-// 64 lower-case hex digits: SHA-256 over everything of the spec but `revision` itself. Two
+// For a record that is `substituted`: what it names and what runs it, for people.
+std::string substitution_note(const FunctionRecord& record);
+
+// 64 lower-case hex digits: SHA-256 over everything of the spec but `revision` itself and what a
+// machine adds. Two
 // functions never share a revision, since the name is part of it.
 std::string revision_of(const FunctionSpec& spec);
 

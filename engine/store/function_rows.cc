@@ -83,7 +83,7 @@ Result<FunctionRecord> read_record(Database& database, const Statement& s) {
                  fmt::format("function '{}' has the unknown runtime '{}'", spec.name, s.text(3))};
   }
   spec.runtime = *runtime;
-  record.runtime_label = s.text(4);
+  spec.runtime_label = s.text(4);
   spec.handler = s.text(5);
   spec.timeout = milliseconds(s.integer(6));
   spec.memory_bytes = static_cast<uint64_t>(s.integer(7));
@@ -144,7 +144,7 @@ Result<int64_t> insert_revision(Database& database, const FunctionRecord& record
       " code_sha256, created_ms, cpu_millis, egress_allow, least_sandbox, leftovers, max_calls,"
       " max_age_ms, max_rss, zygote, tmp_bytes)"
       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      spec.name, spec.revision, runtime_name(spec.runtime), record.runtime_label, spec.handler,
+      spec.name, spec.revision, runtime_name(spec.runtime), runtime_label(spec), spec.handler,
       spec.timeout.count(), spec.memory_bytes, spec.concurrency.per_worker,
       spec.concurrency.workers_min, spec.concurrency.workers_max, spec.concurrency.queue,
       network_name(spec.network), spec.description, spec.role, spec.code_sha256,

@@ -37,18 +37,27 @@ Status FunctionService::collect() {
 }
 
 Result<std::vector<FunctionRecord>> FunctionService::load_all() {
-  return rows::list_functions(database_, "", options_.limits.functions_max);
+  auto records = HEARTH_TRY(rows::list_functions(database_, "", options_.limits.functions_max));
+  for (FunctionRecord& record : records) static_cast<void>(place(record));
+  return records;
 }
 
-Status FunctionService::check(const FunctionSpec& spec) const {
+// Which interpreter runs it here.
+Status FunctionService::place(FunctionRecord& record) {
+  const auto choice = options_.runtimes.choose(record.spec.runtime, record.spec.runtime_label);
+  record.unavailable = choice ? std::string() : choice.error().detail;
+  if (!choice) return choice.error();
+  record.spec.interpreter = choice->number;
+  record.interpreter_version = choice->version;
+  record.substituted = choice->substituted;
+  return ok();
+}
+
+Status FunctionService::check(FunctionRecord& record) {
+  FunctionSpec& spec = record.spec;
   HEARTH_TRY(validate(spec, options_.limits));
-  if (!options_.runtimes[static_cast<size_t>(spec.runtime)]) {
-    const std::string_view name = runtime_name(spec.runtime);
-    return Error{Code::runtime_unavailable,
-                 fmt::format("{}: install it, or name its interpreter in hearth.yaml with "
-                             "runtimes.{}.path",
-                             name, name)};
-  }
+  spec.runtime_label = runtime_label(spec);
+  HEARTH_TRY(place(record));
   HEARTH_TRY(check_network(spec.network, options_.network));
   return check_sandbox(spec.least_sandbox, options_.sandbox);
 }
@@ -63,6 +72,7 @@ Result<FunctionRecord> FunctionService::find(std::string_view name,
                              "function again and retry",
                              *revision_id, record->revision_id)};
   }
+  static_cast<void>(place(*record));
   return std::move(*record);
 }
 
@@ -100,10 +110,12 @@ Status FunctionService::check_room(const StagedCode& staged) {
                            used, options_.limits.code_total_max)};
 }
 
-Result<FunctionRecord> FunctionService::create(FunctionSpec spec, std::string runtime_label,
-                                               Result<StagedCode> staged) {
+Result<FunctionRecord> FunctionService::create(FunctionSpec wanted, Result<StagedCode> staged) {
+  FunctionRecord record;
+  record.spec = std::move(wanted);
+  FunctionSpec& spec = record.spec;
   std::sort(spec.environment.begin(), spec.environment.end());
-  HEARTH_TRY(check(spec));
+  HEARTH_TRY(check(record));
   if (HEARTH_TRY(rows::find_function(database_, spec.name))) {
     return Error{Code::function_exists, fmt::format("Function already exist: {}", spec.name)};
   }
@@ -112,14 +124,11 @@ Result<FunctionRecord> FunctionService::create(FunctionSpec spec, std::string ru
     return Error{Code::code_storage_full,
                  fmt::format("there are {} functions already (limits.functions)", functions)};
   }
-  FunctionRecord record;
   NewCode code = HEARTH_TRY(take_code(std::move(staged), spec));
-  record.spec = std::move(spec);
-  record.runtime_label = std::move(runtime_label);
   record.created = clock_.wall();
   HEARTH_TRY(commit(record, nullptr, &code));
   static_cast<void>(retire_unused());
-  tell(FunctionChange::Kind::created, record.spec);
+  tell(FunctionChange::Kind::created, record);
   return record;
 }
 
@@ -129,8 +138,8 @@ Result<FunctionRecord> FunctionService::update_code(std::string_view name,
                                                     const ConfigurationPatch& patch) {
   const FunctionRecord before = HEARTH_TRY(find(name, revision_id));
   FunctionRecord record = before;
-  apply_patch(patch, record.spec, record.runtime_label);
-  HEARTH_TRY(check(record.spec));
+  apply_patch(patch, record.spec);
+  HEARTH_TRY(check(record));
   NewCode code = HEARTH_TRY(take_code(std::move(staged), record.spec));
   return finish_update(std::move(record), before, &code);
 }
@@ -140,8 +149,8 @@ Result<FunctionRecord> FunctionService::update_configuration(
     const std::optional<std::string>& revision_id) {
   const FunctionRecord before = HEARTH_TRY(find(name, revision_id));
   FunctionRecord record = before;
-  apply_patch(patch, record.spec, record.runtime_label);
-  HEARTH_TRY(check(record.spec));
+  apply_patch(patch, record.spec);
+  HEARTH_TRY(check(record));
   if (record.spec.handler != before.spec.handler || record.spec.runtime != before.spec.runtime) {
     const UniqueFd folder = HEARTH_TRY(code_.open_code(record.spec.code_sha256));
     HEARTH_TRY(check_handler_file(folder.get(), record.spec));
@@ -154,7 +163,7 @@ Result<FunctionRecord> FunctionService::finish_update(FunctionRecord record,
   HEARTH_TRY(commit(record, &before, code));
   // The commit stands whatever becomes of the clean-up; the next start repeats it.
   static_cast<void>(retire_unused());
-  tell(FunctionChange::Kind::updated, record.spec);
+  tell(FunctionChange::Kind::updated, record);
   return record;
 }
 
@@ -187,7 +196,7 @@ Status FunctionService::write_rows(const FunctionRecord& record, const FunctionR
     HEARTH_TRY(rows::insert_code(database_, code->sha256, row));
   }
   const bool same = before != nullptr && before->spec.revision == record.spec.revision &&
-                    before->runtime_label == record.runtime_label;
+                    runtime_label(before->spec) == runtime_label(record.spec);
   const int64_t revision = same ? HEARTH_TRY(rows::current_revision(database_, record.spec.name))
                                 : HEARTH_TRY(rows::insert_revision(database_, record));
   HEARTH_TRY(rows::put_function(database_, record, revision));
@@ -203,7 +212,7 @@ Status FunctionService::remove(std::string_view name) {
     HEARTH_TRY(transaction.commit());
   }
   static_cast<void>(retire_unused());
-  tell(FunctionChange::Kind::removed, record.spec);
+  tell(FunctionChange::Kind::removed, record);
   return ok();
 }
 
@@ -215,6 +224,7 @@ Result<FunctionService::Page> FunctionService::list(std::string_view marker, uin
   HEARTH_ASSERT(max > 0);
   Page page;
   page.records = HEARTH_TRY(rows::list_functions(database_, marker, max + 1));
+  for (FunctionRecord& record : page.records) static_cast<void>(place(record));
   if (page.records.size() > max) {
     page.records.pop_back();
     page.next_marker = page.records.back().spec.name;
@@ -262,10 +272,13 @@ std::optional<MonotonicTime> FunctionService::sweep() {
   return next;
 }
 
-void FunctionService::tell(FunctionChange::Kind kind, const FunctionSpec& spec) {
+void FunctionService::tell(FunctionChange::Kind kind, const FunctionRecord& record) {
   if (!listener_) return;
-  FunctionChange change{kind, spec.name, nullptr};
-  if (kind != FunctionChange::Kind::removed) change.spec = std::make_shared<FunctionSpec>(spec);
+  FunctionChange change{kind, record.spec.name, nullptr, {}};
+  if (kind != FunctionChange::Kind::removed) {
+    change.spec = std::make_shared<FunctionSpec>(record.spec);
+    if (record.substituted) change.note = substitution_note(record);
+  }
   listener_(change);
 }
 

@@ -3,7 +3,6 @@
 // listener, before the call returns. One thread (the store's), but for what is const: that may run
 // on any thread beside it. No function blocks on anything but the disk.
 #pragma once
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -14,20 +13,18 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/request_id.h"
+#include "core/runtime_catalogue.h"
 #include "store/code_store.h"
 #include "store/database.h"
 #include "store/function_record.h"
 
 namespace hearth {
 
-// Indexed by Runtime: does this machine have it?
-using RuntimeSet = std::array<bool, kRuntimeCount>;
-
 class FunctionService {
  public:
   struct Options {
     Limits limits;
-    RuntimeSet runtimes{};
+    RuntimeCatalogue runtimes;
     SandboxLeast sandbox = SandboxLeast::any;  // the mode in force; any = off
     NetworkProblems network;                   // which of its modes can't be had
     uint32_t revisions_kept = 10;              // a function's revisions, the current one included
@@ -64,8 +61,7 @@ class FunctionService {
   // included: what is wrong with the spec is told first. Errors: function_exists,
   // invalid_parameter, runtime_unavailable, archive_invalid, code_storage_full, disk_full,
   // store_failed.
-  Result<FunctionRecord> create(FunctionSpec spec, std::string runtime_label,
-                                Result<StagedCode> code);
+  Result<FunctionRecord> create(FunctionSpec spec, Result<StagedCode> code);
 
   // `revision_id`: when given, must be the current one, else revision_mismatch. function_unknown.
   // `patch` changes along with the code, in one revision: so a handler can move to another file.
@@ -77,6 +73,7 @@ class FunctionService {
                                               const std::optional<std::string>& revision_id);
   Status remove(std::string_view name);
 
+  // Records of functions that no interpreter here runs say why in `unavailable`.
   Result<FunctionRecord> get(std::string_view name);
   // Functions after `marker` in the order of their names' bytes; at most `max` (1 or more).
   Result<Page> list(std::string_view marker, uint32_t max);
@@ -102,7 +99,8 @@ class FunctionService {
     uint64_t archive_bytes = 0;
     std::optional<StagedCode> staged;  // empty: the store has it already
   };
-  Status check(const FunctionSpec& spec) const;
+  Status check(FunctionRecord& record);
+  Status place(FunctionRecord& record);
   Result<FunctionRecord> find(std::string_view name, const std::optional<std::string>& revision_id);
   Result<NewCode> take_code(Result<StagedCode> staged, FunctionSpec& spec);
   Status check_room(const StagedCode& staged);
@@ -111,7 +109,7 @@ class FunctionService {
   Result<FunctionRecord> finish_update(FunctionRecord record, const FunctionRecord& before,
                                        NewCode* code);
   Status retire_unused();
-  void tell(FunctionChange::Kind kind, const FunctionSpec& spec);
+  void tell(FunctionChange::Kind kind, const FunctionRecord& record);
 
   Database& database_;
   CodeStore& code_;

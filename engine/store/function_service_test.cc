@@ -12,12 +12,12 @@ using namespace hearth::test;
 namespace {
 
 Code create_code(ServiceRig& rig, const FunctionSpec& spec, const UniqueFd& zip) {
-  const auto result = rig.create(spec, zip, "label");
+  const auto result = rig.create(spec, zip);
   return result ? Code{} : result.error().code;
 }
 
 std::string create_detail(ServiceRig& rig, const FunctionSpec& spec, const UniqueFd& zip) {
-  const auto result = rig.create(spec, zip, "label");
+  const auto result = rig.create(spec, zip);
   return result ? "created" : result.error().detail;
 }
 
@@ -37,7 +37,8 @@ TEST_CASE("a function that was created is there after a restart") {
     spec.recycle = {100, seconds(90), mebibytes(200)};
     spec.zygote = Zygote::off;
     spec.tmp_bytes = mebibytes(16);
-    made = ServiceRig::take(rig.create(spec, python_zip(), "python3.12"));
+    spec.runtime_label = "python3.11";
+    made = ServiceRig::take(rig.create(spec, python_zip()));
     REQUIRE(rig.changes.size() == 1);
     CHECK(rig.changes[0].kind == FunctionChange::Kind::created);
     CHECK(*rig.changes[0].spec == made.spec);
@@ -46,7 +47,7 @@ TEST_CASE("a function that was created is there after a restart") {
   const auto all = ServiceRig::take(rig.service->load_all());
   REQUIRE(all.size() == 1);
   CHECK(all[0].spec == made.spec);
-  CHECK(all[0].runtime_label == "python3.12");
+  CHECK(all[0].spec.runtime_label == "python3.11");
   CHECK(all[0].revision_id == made.revision_id);
   CHECK(all[0].created == made.created);
   CHECK(all[0].modified == made.modified);
@@ -63,12 +64,11 @@ TEST_CASE("a function that asks for a stronger sandbox than the engine's is not 
   ServiceRig rig(options);
   FunctionSpec spec = python_spec("f");
   spec.least_sandbox = SandboxLeast::strict;
-  const auto refused = rig.create(spec, python_zip(), "python3");
+  const auto refused = rig.create(spec, python_zip());
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Code::invalid_parameter);
   spec.least_sandbox = SandboxLeast::user;
-  CHECK(ServiceRig::take(rig.create(spec, python_zip(), "python3")).spec.least_sandbox ==
-        SandboxLeast::user);
+  CHECK(ServiceRig::take(rig.create(spec, python_zip())).spec.least_sandbox == SandboxLeast::user);
 }
 
 TEST_CASE("the revision depends on code, configuration and name, and on nothing else") {
@@ -118,14 +118,59 @@ TEST_CASE("a refused deploy leaves nothing behind") {
 
 TEST_CASE("a runtime that the machine lacks is named with its key") {
   auto options = ServiceRig::standard();
-  options.runtimes = {true, false, true};
+  options.runtimes =
+      RuntimeCatalogue({{Runtime::python3, 0, "3.11.2", "/usr/bin/python3.11"}}, Substitute::never);
   ServiceRig rig(options);
   FunctionSpec spec = python_spec("f");
   spec.runtime = Runtime::nodejs;
-  const auto result = rig.create(spec, ZipMaker().add("app.js", "").file(), "nodejs");
+  const auto result = rig.create(spec, ZipMaker().add("app.js", "").file());
   REQUIRE_FALSE(result);
   CHECK(result.error().code == Code::runtime_unavailable);
   CHECK(result.error().detail.find("runtimes.nodejs.path") != std::string::npos);
+}
+
+TEST_CASE("a version that is not there is refused, or the nearest runs it and that is said") {
+  TempFolder folder;
+  FunctionSpec spec = python_spec("f");
+  spec.runtime_label = "python3.12";
+  std::string revision;
+  {
+    ServiceRig rig(ServiceRig::standard(), folder.path() + "/state");
+    const auto refused = rig.create(spec, python_zip());
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Code::runtime_unavailable);
+    CHECK(rig.changes.empty());
+  }
+  auto options = ServiceRig::standard();
+  options.runtimes = RuntimeCatalogue({{Runtime::python3, 0, "3.11.2", "/usr/bin/python3.11"},
+                                       {Runtime::python3, 1, "3.9.1", "/opt/python3.9"}},
+                                      Substitute::nearest);
+  {
+    ServiceRig rig(options, folder.path() + "/state");
+    const FunctionRecord made = ServiceRig::take(rig.create(spec, python_zip()));
+    CHECK(made.substituted);
+    CHECK(made.interpreter_version == "3.11.2");
+    CHECK(made.spec.interpreter == 0);
+    REQUIRE(rig.changes.size() == 1);
+    CHECK(rig.changes[0].note.find("python3.12") != std::string::npos);
+    revision = made.spec.revision;
+    // Another version is another revision, and another interpreter.
+    ConfigurationPatch patch;
+    patch.runtime = Runtime::python3;
+    patch.runtime_label = "python3.9";
+    const auto changed = ServiceRig::take(rig.service->update_configuration("f", patch, {}));
+    CHECK(changed.spec.interpreter == 1);
+    CHECK_FALSE(changed.substituted);
+    CHECK(changed.spec.revision != revision);
+    CHECK(rig.changes[1].note.empty());
+  }
+  // A machine without it keeps the function, and says why it can't run.
+  ServiceRig rig(ServiceRig::standard(), folder.path() + "/state");
+  const auto all = ServiceRig::take(rig.service->load_all());
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].unavailable.find("python3.9") != std::string::npos);
+  CHECK(ServiceRig::take(rig.service->get("f")).unavailable == all[0].unavailable);
+  CHECK(ServiceRig::take(rig.service->list("", 5)).records[0].unavailable == all[0].unavailable);
 }
 
 TEST_CASE("the handler's file must be in the code") {

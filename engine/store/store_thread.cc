@@ -54,6 +54,11 @@ Result<std::vector<FunctionSpecPtr>> StoreThread::open(StateLock lock) {
   std::vector<FunctionSpecPtr> specs;
   for (auto& record : HEARTH_TRY(service_->load_all())) {
     logs_->add(record.spec.name);
+    if (!record.unavailable.empty()) {
+      log_.error("store", "'{}' can't be called: {}", record.spec.name, record.unavailable);
+      continue;
+    }
+    if (record.substituted) log_.info("store", "{}", substitution_note(record));
     specs.push_back(std::make_shared<FunctionSpec>(std::move(record.spec)));
   }
   HEARTH_TRY(logs_->remove_strangers());
@@ -65,6 +70,7 @@ void StoreThread::on_committed(const FunctionChange& change) {
   // In front of the engine, so that the first line of a call finds its function known.
   if (change.kind == FunctionChange::Kind::created) logs_->add(change.name);
   if (change.kind == FunctionChange::Kind::removed) logs_->remove(change.name);
+  if (!change.note.empty()) log_.info("store", "{}", change.note);
   if (on_change_) answer([this, change] { on_change_(change); });
 }
 

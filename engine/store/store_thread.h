@@ -32,7 +32,7 @@ class StoreThread {
   struct Options {
     std::string state_folder;
     Limits limits;
-    RuntimeSet runtimes{};
+    RuntimeCatalogue runtimes;
     // The mode in force; any = off. Below user, an unpacker of archives that can't confine itself
     // works all the same.
     SandboxLeast sandbox = SandboxLeast::strict;

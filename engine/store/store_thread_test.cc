@@ -20,7 +20,7 @@ struct Rig {
   StoreThread::Options options(size_t jobs_max) const {
     StoreThread::Options o;
     o.state_folder = folder.path() + "/state";
-    o.runtimes = {true, true, true};
+    o.runtimes = python_and_node();
     o.jobs_max = jobs_max;
     return o;
   }
@@ -38,8 +38,7 @@ struct Rig {
 StoreThread::Job create_job(StoreThread& store, const std::string& name,
                             std::function<void()> then) {
   return [&store, name, then](FunctionService& service) {
-    const auto made =
-        service.create(python_spec(name), "python3", service.prepare_code(python_zip().get()));
+    const auto made = service.create(python_spec(name), service.prepare_code(python_zip().get()));
     HEARTH_ASSERT(made);
     store.answer(then);
   };
@@ -74,7 +73,7 @@ TEST_CASE("a store that is opened again knows its functions") {
     Mailbox mailbox(loop, 64);
     StoreThread::Options options;
     options.state_folder = folder.path();
-    options.runtimes = {true, true, true};
+    options.runtimes = python_and_node();
     StoreThread store(mailbox, clock, Log(), options);
     const auto specs = store.open();
     REQUIRE(specs);
@@ -131,7 +130,7 @@ TEST_CASE("the database's jobs do not wait for a code job") {
     auto code = std::make_shared<Result<StagedCode>>(prepare.prepare_code(python_zip().get()));
     gate.get_future().wait();  // a large archive
     HEARTH_ASSERT(rig.store.post([&, code](FunctionService& service) {
-      HEARTH_ASSERT(service.create(python_spec("big"), "python3", std::move(*code)));
+      HEARTH_ASSERT(service.create(python_spec("big"), std::move(*code)));
       rig.store.answer([&] { created = true; });
     }));
   }));
@@ -158,8 +157,7 @@ TEST_CASE("deploys and lists at the same time get on") {
       const UniqueFd zip = python_zip("v = " + std::to_string(i / 2) + "\n");
       auto code = std::make_shared<Result<StagedCode>>(prepare.prepare_code(zip.get()));
       HEARTH_ASSERT(rig.store.post([&, i, code](FunctionService& service) {
-        HEARTH_ASSERT(
-            service.create(python_spec("f" + std::to_string(i)), "python3", std::move(*code)));
+        HEARTH_ASSERT(service.create(python_spec("f" + std::to_string(i)), std::move(*code)));
         rig.store.answer([&] { done = ++created == kDeploys; });
       }));
     }));

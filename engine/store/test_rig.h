@@ -167,6 +167,12 @@ inline FunctionSpec python_spec(const std::string& name) {
   return spec;
 }
 
+inline RuntimeCatalogue python_and_node() {
+  return RuntimeCatalogue({{Runtime::python3, 0, "3.11.2", "/usr/bin/python3.11"},
+                           {Runtime::nodejs, 0, "20.19.2", "/usr/bin/node"}},
+                          Substitute::never);
+}
+
 // A function service in a temporary folder (or in `path`), on a clock that the test moves.
 struct ServiceRig {
   explicit ServiceRig(FunctionService::Options options = standard(), const std::string& path = {})
@@ -180,7 +186,7 @@ struct ServiceRig {
   }
   static FunctionService::Options standard() {
     FunctionService::Options options;
-    options.runtimes = {true, true, true};
+    options.runtimes = python_and_node();
     return options;
   }
   template <class T>
@@ -190,11 +196,11 @@ struct ServiceRig {
   }
   FunctionRecord create(const std::string& name,
                         const std::string& text = "def handler(e, c): pass\n") {
-    return take(create(python_spec(name), python_zip(text), "python3"));
+    return take(create(python_spec(name), python_zip(text)));
   }
   // Both steps of a deploy at once.
-  Result<FunctionRecord> create(FunctionSpec spec, const UniqueFd& zip, std::string label) {
-    return service->create(std::move(spec), std::move(label), service->prepare_code(zip.get()));
+  Result<FunctionRecord> create(FunctionSpec spec, const UniqueFd& zip) {
+    return service->create(std::move(spec), service->prepare_code(zip.get()));
   }
   Result<FunctionRecord> update(const std::string& name, const UniqueFd& zip,
                                 const std::optional<std::string>& revision_id = {}) {

@@ -81,6 +81,7 @@ Workers::Workers(Loop& loop, BufferPool& buffers, const Limits& limits,
       launcher_(loop, *this, log),
       caches_(limits) {
   dirty_.reserve(limits.workers_max);
+  for (auto& places : spawner_runtimes_) places.fill(kNoPlace);
   loop.at_turn_end(Callback<void()>::to<&Workers::flush>(this));
 }
 
@@ -91,7 +92,20 @@ Status Workers::open(const sandbox::SpawnerConfig& config,
   on_lost_ = on_lost;
   cpu_set_t cpus;
   one_cpu_ = ::sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) == 1;
+  for (uint32_t i = 0; i < config.runtimes_count; ++i) {
+    const auto runtime = runtime_from_name(config.runtimes[i].name);
+    if (!runtime) continue;
+    auto& places = spawner_runtimes_[static_cast<size_t>(*runtime)];
+    const auto free = std::find(places.begin(), places.end(), kNoPlace);
+    if (free != places.end()) *free = i;
+  }
   return launcher_.open(config);
+}
+
+uint32_t Workers::spawner_runtime(Runtime runtime, uint8_t interpreter) const {
+  const uint32_t place = spawner_runtimes_[static_cast<size_t>(runtime)][interpreter];
+  HEARTH_ASSERT(place != kNoPlace);
+  return place;
 }
 
 Workers::Process* Workers::find(WorkerId id) const {
@@ -117,8 +131,8 @@ void Workers::start(WorkerId worker, const WorkerShape& shape, const FunctionSpe
   const bool native = shape.runtime == Runtime::native;
   process->own_environment = spec != nullptr && starts_with_environment(*spec);
   const bool own_code = native || process->own_environment;
-  process->may_be_copy = shape.runtime == Runtime::python3 && !process->own_environment &&
-                         shape.network != Network::host;
+  process->may_be_copy = shape.runtime == Runtime::python3 && shape.interpreter == 0 &&
+                         !process->own_environment && shape.network != Network::host;
   if (shape.network == Network::host) {
     ++stats_.host_network_starts;
     log_.info("worker", "a {} worker starts in the host's network, for {}",
@@ -130,7 +144,7 @@ void Workers::start(WorkerId worker, const WorkerShape& shape, const FunctionSpe
   limits.tmp_bytes = shape.tmp_bytes;
   // Until it has code a worker runs only ours: its quota comes with the code.
   limits.cpu_millis = own_code ? spec->cpu_millis : 0;
-  launcher_.spawn(worker, static_cast<uint32_t>(shape.runtime), limits,
+  launcher_.spawn(worker, spawner_runtime(shape.runtime, shape.interpreter), limits,
                   static_cast<sandbox::Network>(shape.network),
                   own_code ? std::string_view(spec->code_sha256) : std::string_view(),
                   native ? std::string_view(spec->handler) : std::string_view(),

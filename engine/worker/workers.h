@@ -131,6 +131,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     void on_marker() { owner->tell_dropped(*this); }
   };
 
+  uint32_t spawner_runtime(Runtime runtime, uint8_t interpreter) const;
   bool gather();
   void await_exit(Process& process);
   uint64_t sandbox_memory(const Process& process) const;
@@ -194,6 +195,9 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   std::vector<std::unique_ptr<Process>> processes_;  // by slot
   Process* exiting_ = nullptr;  // answers the core's questions while its exit is told
   std::vector<WorkerId> dirty_;
+  // Where an interpreter stands in the spawner's table: the entries of a runtime's name, in order.
+  static constexpr uint32_t kNoPlace = UINT32_MAX;
+  std::array<std::array<uint32_t, kInterpretersMax>, kWorkerRuntimeCount> spawner_runtimes_;
   bool one_cpu_ = false;  // all that the engine and so its workers may use
   uint64_t flushed_calls_ = 0;
   uint32_t gathered_turns_ = 0;        // without a flush

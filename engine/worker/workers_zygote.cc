@@ -14,7 +14,7 @@ static_assert(kZygoteChildrenMax == sandbox::kFamilyMembersMax);
 void Workers::start_zygote(WorkerId zygote, const FunctionSpecPtr& spec) {
   Process* process = add(zygote, spec->runtime, spec);
   process->role = Process::Role::zygote;
-  launcher_.spawn(zygote, static_cast<uint32_t>(spec->runtime),
+  launcher_.spawn(zygote, spawner_runtime(spec->runtime, spec->interpreter),
                   {.memory_bytes = spec->memory_bytes, .tmp_bytes = spec->tmp_bytes},
                   sandbox::Network::kNone, {}, {}, {.family = true});
 }

@@ -81,7 +81,9 @@ void FakeProcesses::start(WorkerId id, const WorkerShape& shape, const FunctionS
 
 void FakeProcesses::start_zygote(WorkerId id, const FunctionSpecPtr& spec) {
   if (spec->zygote == Zygote::off) violation("a zygote for a function that wants none");
-  start(id, {spec->runtime, spec->memory_bytes, spec->network, spec->tmp_bytes}, spec);
+  start(id,
+        {spec->runtime, spec->interpreter, spec->memory_bytes, spec->network, spec->tmp_bytes},
+        spec);
   workers_[id.slot].mould = true;
 }
 
