@@ -20,6 +20,7 @@ const LEAVE_MS = 1000; // how long a worker that ends by itself waits for STOP
 const TURN_MS = 2; // handlers that never wait let the loop turn this often, so that RECALL and PING are read
 
 let handler = null;
+let takesCallback = false; // it names a third argument: what it returns is no reply, unless it is a promise
 let perWorker = 1;
 let storage = null; // which call runs, if several do
 const active = []; // the calls that run; each knows its index
@@ -119,7 +120,7 @@ function run(call) {
   }
   if (result !== null && result !== undefined && typeof result.then === 'function') {
     result.then(function (value) { succeed(call, value); }, function (error) { fail(call, error); });
-  } else if (result !== undefined && !call.done) {
+  } else if (result !== undefined && !takesCallback && !call.done) {
     succeed(call, result);
   } else if (!call.done) {
     waitForLoop(call); // nothing but its callback can end it now, or an empty loop, as in Lambda
@@ -278,6 +279,7 @@ async function init(text) {
   channel.put(channel.READY, 0, cache.verdict, channel.NO_CALL, micros);
   channel.flush();
   handler = loaded;
+  takesCallback = loaded.length >= 3;
   initialising = false;
   pump(0);
 }

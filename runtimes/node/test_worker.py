@@ -77,6 +77,9 @@ class Worker(ScriptConformance, unittest.TestCase):
         self.assertEqual((outcome.is_error, outcome.value["errorType"], outcome.value["errorMessage"]), (True, "TypeError", "by callback"))
         self.assertEqual(self.result("index.callback", {"do": "succeed"}).value, "succeeded")
 
+    def test_what_a_handler_with_a_callback_returns_is_no_reply(self):
+        self.assertEqual(self.result("index.returns", {}).value, "called back")
+
     def test_a_callback_waits_for_an_empty_loop_unless_told_not_to(self):
         self.assertEqual(self.result("index.callback", {"do": "waits"}).value, True)
         engine = self.worker()

@@ -113,6 +113,8 @@ exports.handler = (event, context) => {
   return Promise.resolve({ message: 'Hello ' + (event.name || 'nobody') });
 };
 
+exports.returns = (event, context, callback) => setTimeout(() => callback(null, 'called back'), 5);
+
 exports.nested = { handler: async () => 'nested' };
 
 exports.callback = (event, context, callback) => {
