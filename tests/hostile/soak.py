@@ -50,7 +50,7 @@ SPAWNER_GROWTH_KIB = 256
 WARM_UP = 0.1
 LONGEST_CALL_S = 10
 FUNCTIONS = 12
-SLOTS = 5 * FUNCTIONS  # in 10,000 rounds 29 were in use at once
+SLOTS = 56  # limits.workers: more than the rounds have at once, and the memory budget allows them all
 LANES = 3  # one thread each; a lane has every third function, so each has native ones and an interpreter
 KILL_PATIENCE_S = 10
 CHECK_EVERY = 250  # rounds between looks at descendants that should not pile up
@@ -232,9 +232,8 @@ def rounds(rig, victims, count):
 
 
 def use_many_slots(victims):
-    """More workers at once than the rounds ever have, those that still leave among them: a slot's control group is made when it is first used,
-    and kept for the next worker."""
-    for index in range(SLOTS):
+    """Every slot once: its control group is made when it is first used, and kept for the next worker."""
+    for index in range(SLOTS + FUNCTIONS):
         victims.deploy(index)
         victims.call(f"victim{index}", index)
     for name in list(victims.live):
@@ -256,7 +255,7 @@ def main():
     count = ARGUMENTS.rounds or scaled(10_000, 20)
     began, problems = time.monotonic(), []
     # No more parked workers than at the start: their number follows the demand otherwise, and everything else is to be equal.
-    config = {"limits": {**Rig.CONFIG["limits"], "timeout": f"{LONGEST_CALL_S}s"}, "pool": {"max_per_key": 2}}
+    config = {"limits": {**Rig.CONFIG["limits"], "workers": SLOTS, "workers_per_function": SLOTS, "timeout": f"{LONGEST_CALL_S}s"}, "pool": {"max_per_key": 2}}
     with Rig(ARGUMENTS.mode, config) as rig:
         rig.neighbour.close()  # its worker looks like those that are killed here
         rig.daemon.cli("delete", "neighbour", check=0)
