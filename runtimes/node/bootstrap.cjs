@@ -11,6 +11,7 @@ const calls = require('./calls.cjs');
 const compileCache = require('./compile_cache.cjs');
 const logs = require('./logs.cjs');
 const callStorage = require('./storage.cjs');
+const streams = require('./streams.cjs');
 
 const CHANNEL_FD = 3;
 const REPLY_MAX = 6 * 1024 * 1024 + 100; // Lambda's limit, to the byte
@@ -21,6 +22,7 @@ const TURN_MS = 2; // handlers that never wait let the loop turn this often, so 
 
 let handler = null;
 let takesCallback = false; // it names a third argument: what it returns is no reply, unless it is a promise
+let streaming = false; // the handler streams its replies
 let perWorker = 1;
 let storage = null; // which call runs, if several do
 const active = []; // the calls that run; each knows its index
@@ -113,6 +115,10 @@ function run(call) {
   call.context = context;
   let result;
   try {
+    if (streaming) {
+      runStream(call, event, context);
+      return;
+    }
     result = handler(event, context, callback);
   } catch (error) {
     fail(call, error);
@@ -125,6 +131,67 @@ function run(call) {
   } else if (!call.done) {
     waitForLoop(call); // nothing but its callback can end it now, or an empty loop, as in Lambda
   }
+}
+
+// The reply is over when its stream is; the worker takes the next call when the handler is over as well.
+function runStream(call, event, context) {
+  const stream = streams.make(handler, call, function () { logs.endOfCall(call); });
+  let running = true, told = false;
+  const look = function () {
+    if (running || !call.done || told) return;
+    told = true;
+    ended(call, 0);
+  };
+  const over = function (failed, error) {
+    running = false;
+    if (failed && call.done) logs.record(calls.describe(calls.errorObject(error)), logs.LEVEL_ERROR, call);
+    else if (failed) breakOff(call, error);
+    else if (!call.done && !stream.over) waitForLoop(call); // whoever still has it ends it; else nobody does
+    look();
+  };
+  call.stream = stream;
+  stream.on('finish', function () {
+    if (!call.done) close(call);
+    look();
+  });
+  stream.on('error', function (error) {
+    breakOff(call, error);
+    look();
+  });
+  stream.on('close', function () {
+    breakOff(call, calls.typed('Runtime.TruncatedResponse', 'The response stream was destroyed before its end'));
+    look();
+  });
+  let result;
+  try {
+    result = handler(event, stream, context);
+  } catch (error) {
+    over(true, error);
+    return;
+  }
+  if (result !== null && result !== undefined && typeof result.then === 'function') {
+    result.then(function () { over(false); }, function (error) { over(true, error); });
+  } else {
+    over(false);
+  }
+}
+
+// What has gone out of a stream can't be taken back; before that the call fails as any other.
+function breakOff(call, error) {
+  if (call.done) return;
+  const report = calls.errorObject(error);
+  logs.record(calls.describe(report), logs.LEVEL_ERROR, call);
+  close(call);
+  if (call.stream.begun) channel.breakOff(call, 0, JSON.stringify(calls.shorten(report)));
+  else channel.reply(call, channel.ERROR, Math.round((performance.now() - call.startMs) * 1000), JSON.stringify(calls.shorten(report)), 0);
+  channel.planFlush();
+  call.stream.destroy();
+}
+
+function close(call) {
+  call.done = true;
+  if (call.bare && --bare === 0) channel.hold(true);
+  logs.endOfCall(call);
 }
 
 // The callback style. With callbackWaitsForEmptyEventLoop the reply goes out when the function has nothing pending any more.
@@ -150,7 +217,9 @@ function waitForLoop(call) {
 
 process.on('beforeExit', function () {
   active.slice().forEach(function (call) {
-    if (call.bare && !call.done) succeed(call, call.value);
+    if (!call.bare || call.done) return;
+    if (call.stream !== null) call.stream.end();
+    else succeed(call, call.value);
   });
 });
 
@@ -189,9 +258,7 @@ function fail(call, error) {
 }
 
 function end(call, flags, text) {
-  call.done = true;
-  if (call.bare && --bare === 0) channel.hold(true);
-  logs.endOfCall(call);
+  close(call);
   const now = performance.now();
   const tookMs = now - call.startMs;
   if (tookMs > SLOW_MS) times[CAUTION] = CAUTION_CALLS;
@@ -280,6 +347,7 @@ async function init(text) {
   channel.flush();
   handler = loaded;
   takesCallback = loaded.length >= 3;
+  streaming = streams.isStreaming(loaded);
   initialising = false;
   pump(0);
 }
@@ -325,7 +393,7 @@ function abandon(reportOf) {
     const report = calls.shorten(reportOf(call));
     const text = JSON.stringify(report);
     logs.endOfCall(call);
-    if (call.done) {
+    if (channel.isSending(call)) {
       channel.breakOff(call, last, text);
       return;
     }
@@ -423,6 +491,7 @@ function turn() {
 
 async function boot() {
   logs.install(executing);
+  streams.install();
   await exercise();
   collect();
   channel.open(CHANNEL_FD, callbacks);

@@ -8,6 +8,7 @@ const { performance } = require('perf_hooks');
 const INIT = 0x01, CALL = 0x02, BODY = 0x03, CANCEL = 0x04, RECALL = 0x05, PING = 0x06, CREDIT = 0x07, STOP = 0x08, CACHE = 0x0B;
 const HELLO = 0x81, READY = 0x82, INIT_ERROR = 0x83, REPLY = 0x84, CHUNK = 0x85, PONG = 0x86, HANDBACK = 0x87, LOG = 0x88, CACHE_MADE = 0x8B;
 const MORE = 1, ERROR = 2, STREAM = 4, HTTP = 8, LAST = 16;
+const BODY_FOLLOWS = 0, HTTP_HEAD = 1, CONTENT_TYPE = 2; // what the bytes of a stream's REPLY are
 
 const HEADER_BYTES = 16;
 const CALL_FIXED_BYTES = 24;
@@ -117,6 +118,7 @@ function emptyCall() {
     done: false,
     context: null,
     bare: false, // ends by its callback or by an empty loop
+    stream: null, // of a reply that is streamed
     settled: false, // the callback came, with `value`; the reply waits for the empty loop
     value: null,
   };
@@ -306,6 +308,19 @@ async function replyLarge(call, flags, micros, data) {
   credits.delete(call);
 }
 
+// Begins a streamed reply; `data` is the REPLY's payload. Returns its credit: who sends more takes from `left`, and sets `wake` to wait.
+function openStream(call, kind, data) {
+  const credit = { left: FIRST_CREDIT, wake: function () {} };
+  credits.set(call, credit);
+  put(REPLY, STREAM | MORE, kind, call, data);
+  return credit;
+}
+
+function endStream(call) {
+  credits.delete(call);
+  put(CHUNK, 0, 0, call, '');
+}
+
 // Is a part of the call's reply still to come?
 function isSending(call) {
   return credits.has(call);
@@ -421,6 +436,7 @@ function hold(on) {
 }
 
 module.exports = {
-  INIT, CALL, HELLO, READY, INIT_ERROR, REPLY, LOG, CACHE_MADE, MORE, ERROR, STREAM, HTTP, LAST, NO_CALL, CALL_FIXED_BYTES,
+  INIT, CALL, HELLO, READY, INIT_ERROR, REPLY, CHUNK, LOG, CACHE_MADE, MORE, ERROR, STREAM, HTTP, LAST, NO_CALL, CALL_FIXED_BYTES, REPLY_PART_MAX,
+  BODY_FOLLOWS, HTTP_HEAD, CONTENT_TYPE, openStream, endStream,
   open, rehearse, emptyCall, put, reply, isSending, breakOff, handBack, flush, planFlush, flushAtExit, flushIfOld, linger, drained, hold, same,
 };

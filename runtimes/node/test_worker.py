@@ -1,6 +1,8 @@
 """The Node worker against the conformance cases, and what is particular to Node."""
+import json
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 import time
@@ -9,7 +11,8 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "testing"))
 from conformance import HELLO_WORLD, ScriptConformance  # noqa: E402
-from fake_engine import CHUNK, ERROR, HANDBACK, INIT_ERROR, LAST, MORE, PING, PONG, RECALL, REPLY, STOP, call, frame  # noqa: E402
+from fake_engine import (CHUNK, CREDIT, ERROR, HANDBACK, INIT_ERROR, LAST, LOG, MORE, PING, PONG, RECALL, REPLY, STOP, STREAM, call,  # noqa: E402
+                         frame)
 
 NODE = os.environ.get("HEARTH_TEST_NODE", "/usr/bin/node")
 VERSION = tuple(int(part) for part in subprocess.run([NODE, "-p", "process.versions.node"], stdout=subprocess.PIPE, check=True,
@@ -189,6 +192,87 @@ class Worker(ScriptConformance, unittest.TestCase):
         self.assertTrue(log.payload.startswith(b"[ERROR] Runtime.ExitError: "), log.payload)
         self.assertEqual(engine.receive().kind, INIT_ERROR)
         engine.exit_status()
+
+    def streamed(self, event, **more):
+        engine = self.worker()
+        engine.init(ROOT, "index.stream", **more)
+        return engine, engine.run(event)
+
+    def test_a_streamed_reply_goes_out_part_by_part(self):
+        engine = self.worker()
+        engine.init(ROOT, "index.stream")
+        engine.send(call({"do": "parts"}))
+        first = engine.expect(REPLY)
+        self.assertEqual((first.flags, first.aux, first.payload), (STREAM | MORE, 2, bytes(4) + b"text/plain"))
+        times = []
+        for text in ("one ", "two ", "grüße"):
+            part = engine.expect(CHUNK)
+            self.assertEqual((part.flags, part.payload.decode()), (MORE, text))
+            times.append(part.at)
+        self.assertGreater(times[2] - times[0], 0.03)
+        log = engine.receive()
+        self.assertEqual((log.kind, log.payload, log.slot), (LOG, b"written\n", 1))
+        end = engine.expect(CHUNK)
+        self.assertEqual((end.flags, end.payload), (0, b""))
+        self.assertEqual(engine.run({"do": "sync"}, 2, 2).data, b"no promise")
+
+    def test_the_head_of_an_http_stream_goes_in_front(self):
+        engine = self.worker()
+        engine.init(ROOT, "index.stream")
+        engine.send(call({"do": "head"}))
+        first = engine.expect(REPLY)
+        self.assertEqual((first.flags, first.aux), (STREAM | MORE, 1))
+        self.assertEqual(json.loads(first.payload[4:]), {"statusCode": 201, "headers": {"x-one": "1"}, "cookies": ["a=b"]})
+        self.assertEqual(engine.expect(CHUNK).payload, b"body")
+
+    def test_streams_wait_for_credit_and_come_whole(self):
+        for size in (0, 1, 65532, 65533, 300_000, 5_000_000):
+            with self.subTest(size):
+                outcome = self.streamed({"do": "size", "size": size})[1]
+                self.assertEqual((len(outcome.data), max(outcome.sizes) <= 65536), (size, True))
+        engine = self.worker()
+        engine.init(ROOT, "index.stream")
+        engine.credit = False
+        engine.send(call({"do": "size", "size": 1_000_000}))
+        got = len(engine.expect(REPLY).payload) - 4
+        while got < 262_144:
+            got += len(engine.expect(CHUNK).payload)
+        self.assertEqual(got, 262_144)
+        self.assertTrue(engine.silent_for(0.2))
+        engine.send(frame(CREDIT, struct.pack("<I", 1000), 0, 0, 1, 1))
+        self.assertEqual(len(engine.expect(CHUNK).payload), 1000)
+
+    def test_how_streams_end(self):
+        for what, text in (("empty", b""), ("forgotten", b"never ended"), ("late", b"late"), ("piped", b"abc"), ("sync", b"no promise")):
+            with self.subTest(what):
+                outcome = self.streamed({"do": what})[1]
+                self.assertEqual((outcome.data, outcome.is_error), (text, False))
+
+    def test_the_next_call_waits_for_the_handler_not_only_for_its_stream(self):
+        engine = self.worker()
+        engine.init(ROOT, "index.stream")
+        engine.send(call({"do": "after"}, 1) + call({"do": "count"}, 2))
+        self.assertEqual(engine.outcome(1).data, b"over")
+        self.assertEqual(engine.outcome(2).data, b"1")
+
+    def test_a_stream_that_fails(self):
+        engine, outcome = self.streamed({"do": "early"})
+        self.assertEqual((outcome.is_error, outcome.value["errorType"]), (True, "TypeError"))
+        for what, kind in (("midway", "RangeError"), ("destroyed", "Runtime.TruncatedResponse")):
+            with self.subTest(what):
+                engine.send(call({"do": what}, 3))
+                self.assertEqual(engine.expect(REPLY, ).payload, bytes(4) + b"half")
+                broken = engine.expect(CHUNK)
+                self.assertEqual((broken.flags, json.loads(broken.payload)["errorType"]), (ERROR, kind))
+                self.assertEqual(engine.run({"do": "sync"}, 4, 4).data, b"no promise")
+
+    def test_a_worker_that_exits_in_a_stream_breaks_it_off(self):
+        engine = self.worker()
+        engine.init(ROOT, "index.stream")
+        engine.send(call({"do": "exits"}))
+        self.assertEqual(engine.expect(REPLY).payload, bytes(4) + b"half")
+        broken = engine.expect(CHUNK)
+        self.assertEqual((broken.flags, json.loads(broken.payload)["errorType"]), (ERROR | LAST, "Runtime.ExitError"))
 
     def test_four_calls_at_once(self):
         engine = self.ready(per_worker=4)

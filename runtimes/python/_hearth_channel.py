@@ -18,6 +18,7 @@ CHANNEL_FD = 3
 INIT, CALL, BODY, CANCEL, RECALL, PING, CREDIT, STOP, FORK = range(1, 10)
 HELLO, READY, INIT_ERROR, REPLY, CHUNK, PONG, HANDBACK, LOG, ZYGOTE, FORKED = range(0x81, 0x8B)
 MORE, ERROR, STREAM, HTTP, LAST = 1, 2, 4, 8, 16
+BODY_FOLLOWS, HTTP_HEAD = 0, 1  # what the bytes of a stream's REPLY are
 
 HEADER = struct.Struct("<IBBH8s")
 # A CALL's header and the fixed part of its payload in one step; harmless on a shorter frame, because the buffer is longer than its data.
@@ -49,6 +50,48 @@ def is_zygote(fd):
         return sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_TYPE) == _socket.SOCK_SEQPACKET
     finally:
         sock.close()
+
+
+class Stream(object):
+    """A reply that goes out as it is made. Main thread only; blocks while the engine grants no credit."""
+
+    __slots__ = ("begun", "_channel", "_id")
+
+    def __init__(self, channel, call_id):
+        self.begun = False
+        self._channel = channel
+        self._id = call_id
+
+    def begin(self, kind=BODY_FOLLOWS, data=b""):
+        """`data` is the head or the content type, whole, or the first of the body."""
+        if len(data) > REPLY_PART_MAX - U32.size:
+            raise ValueError("the head of a stream is larger than %d bytes" % (REPLY_PART_MAX - U32.size))
+        self.begun = True
+        self._channel.put(REPLY, U32.pack(0) + data, STREAM | MORE, kind, self._id)
+        self._take(len(data))
+
+    def send(self, data):
+        at = 0
+        if not self.begun:
+            at = min(len(data), REPLY_PART_MAX - U32.size)
+            self.begin(BODY_FOLLOWS, bytes(data[:at]))
+        while at < len(data):
+            size = min(REPLY_PART_MAX, len(data) - at, self._channel._wait_for_credit())
+            self._channel.put(CHUNK, bytes(data[at:at + size]), MORE, 0, self._id)
+            self._take(size)
+            at += size
+        self._channel.flush()
+
+    def end(self, kind_of_end=0, data=b""):
+        """With ERROR and error JSON: it broke off."""
+        if not self.begun:
+            self.begin()
+        self._channel.put(CHUNK, data, kind_of_end, 0, self._id)
+        self._channel.credit_id = NO_CALL
+
+    def _take(self, size):
+        with self._channel.read_lock:
+            self._channel.credit -= size
 
 
 class Channel(object):
@@ -146,6 +189,13 @@ class Channel(object):
                 self.flush()
         self.credit_id = NO_CALL
 
+    def open_stream(self, call_id):
+        """A streamed reply of the main thread's call begins; see Stream."""
+        with self.read_lock:
+            self.credit_id = call_id
+            self.credit = FIRST_CREDIT
+        return Stream(self, call_id)
+
     def _wait_for_credit(self):
         while self.credit <= 0:
             self.flush()
@@ -162,6 +212,9 @@ class Channel(object):
         self.end_status = status
         self._hand_back()
         self.send_large(call_id, micros, data, flags | LAST)
+        self._linger(status)
+
+    def _linger(self, status):
         until = time.monotonic() + LEAVE_S
         with self.read_lock:  # the guard reads nothing meanwhile
             while True:
@@ -175,6 +228,13 @@ class Channel(object):
                     time.sleep(LEAVE_PERIOD_S)
                 except OSError:
                     os._exit(status)
+
+    def end_with(self, kind, data, flags, call_id, status):
+        """As say_last(), with a frame that ends a stream."""
+        self.end_status = status
+        self._hand_back()
+        self.put(kind, data, flags | LAST, 0, call_id)
+        self._linger(status)
 
     def _hand_back(self):
         try:

@@ -25,6 +25,11 @@ import _hearth_logs as logs  # noqa: E402
 sys.path.remove(SHIM_PATH)
 
 EXERCISE_ID = b"\1" * 8
+Generator = type(_ for _ in ())
+
+
+class BadPart(TypeError):
+    """What a generator yielded is no part of a reply."""
 
 
 def shim_module(name):
@@ -119,21 +124,54 @@ class Worker(object):
             if stdout.partial or stderr.partial or sink.dropped:
                 sink.end_of_call()
             end = now()
-            if bits and self.exit_status is not None:
-                self.last_call(call_id, int((end - start) * 1000000) & 0xFFFFFFFF, data, bits)
+            if bits and self.is_over(call_id, int((end - start) * 1000000) & 0xFFFFFFFF, data, bits):
+                start = now()
+                continue
             if len(data) <= small:
                 if not out:
                     channel.since = end
                 out += pack(len(data) + 4, reply_kind, bits, 0, call_id, int((end - start) * 1000000) & 0xFFFFFFFF) + data
             else:
                 self.reply_large(call_id, int((end - start) * 1000000) & 0xFFFFFFFF, data, bits)
-            channel.current = no_call
-            self.running = None
+            channel.current, self.running = no_call, None
             if end - start > max_age or end - channel.since > max_age:  # a slow function's next call may be slow as well
                 if out:
                     channel.flush()
                 end = now()
             start = end
+
+    def stream(self, call_id, parts):
+        """What a generator yields: bytes and text, and ahead of them at most one dict, the head of an HTTP response."""
+        stream = self.channel.open_stream(call_id)
+        try:
+            for part in parts:
+                if isinstance(part, str):
+                    stream.send(part.encode("utf-8", "surrogatepass"))
+                elif isinstance(part, (bytes, bytearray, memoryview)):
+                    stream.send(bytes(part))
+                elif isinstance(part, dict) and not stream.begun:
+                    stream.begin(wire.HTTP_HEAD, self.encode(dict({"statusCode": 200}, **part)))
+                    self.channel.flush()
+                else:
+                    raise BadPart("a part of a streamed reply is %s: bytes or text is expected%s"
+                                  % (type(part).__name__, ", a dict only as the first" if isinstance(part, dict) else ""))
+        except BaseException as error:
+            report, bits = self.failure(error)
+            self.sink.end_of_call()
+            if len(report) > wire.REPLY_PART_MAX:
+                report = self.encode(calls.error_object(type(error).__name__, str(error)[:1000], (), self.running_text()))
+            kind, data = (wire.CHUNK, report) if stream.begun else (wire.REPLY, wire.U32.pack(0) + report)
+            if self.exit_status is not None:
+                self.channel.current = wire.NO_CALL
+                self.running = None
+                self.channel.end_with(kind, data, bits, call_id, self.exit_status)
+                self.leave(self.exit_status)
+            self.channel.put(kind, data, bits, 0, call_id)
+            self.channel.credit_id = wire.NO_CALL
+        else:
+            self.sink.end_of_call()
+            stream.end()
+        self.channel.flush()
 
     def decode(self, event):
         try:
@@ -149,6 +187,16 @@ class Worker(object):
                 "Response payload size exceeded maximum allowed payload size (%d bytes)." % calls.REPLY_MAX, (), self.running_text()))
         self.channel.send_large(call_id, micros, data, bits)
 
+    def is_over(self, call_id, micros, data, bits):
+        """Was the call's reply streamed? Does not return if the call ended the worker."""
+        if bits != wire.STREAM:
+            if self.exit_status is not None:
+                self.last_call(call_id, micros, data, bits)
+            return False
+        self.channel.current = wire.NO_CALL
+        self.running = None
+        return True
+
     def last_call(self, call_id, micros, data, bits):
         """Answers the call that ended the worker, sees that no other call is lost, and exits."""
         self.channel.current = wire.NO_CALL
@@ -162,6 +210,8 @@ class Worker(object):
         stack = calls.user_stack(error.__traceback__)
         if isinstance(error, calls.BadEvent):
             report = calls.error_object("Runtime.UnmarshalError", str(error), (), request)
+        elif isinstance(error, BadPart):
+            report = calls.error_object("Runtime.MarshalError", "Unable to marshal response: %s" % error, (), request)
         elif isinstance(error, SystemExit):
             code = error.code if isinstance(error.code, int) else int(error.code is not None)
             self.exit_status = code & 0xFF
@@ -178,7 +228,10 @@ class Worker(object):
         return self.encode(report), wire.ERROR
 
     def unencodable(self, value, flags, error):
-        """The reply for a value that JSON can't say. Behind HTTP, plain bytes become a binary response; elsewhere they are refused, as in Lambda."""
+        """The reply for a value that JSON can't say. What a generator yields is streamed. Behind HTTP, plain bytes become a binary response; elsewhere they are refused, as in Lambda."""
+        if isinstance(value, Generator):
+            self.stream(self.channel.current, value)
+            return b"", wire.STREAM
         if flags & wire.HTTP and isinstance(value, (bytes, bytearray)):
             import base64
             return self.encode({"statusCode": 200, "headers": {"content-type": "application/octet-stream"}, "isBase64Encoded": True,

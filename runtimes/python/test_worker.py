@@ -1,8 +1,10 @@
 """The Python worker against the conformance cases, and what is particular to Python."""
 import ast
+import json
 import os
 import pathlib
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "testing"))
 from conformance import ScriptConformance  # noqa: E402
-from fake_engine import ERROR, HANDBACK, LAST, MORE, RECALL, REPLY, STOP, call, frame  # noqa: E402
+from fake_engine import CHUNK, CREDIT, ERROR, HANDBACK, LAST, LOG, MORE, RECALL, REPLY, STOP, STREAM, call, frame  # noqa: E402
 
 PYTHON = os.environ.get("HEARTH_TEST_PYTHON", "/usr/bin/python3")
 ROOT = HERE / "testdata"
@@ -116,6 +118,71 @@ class Worker(ScriptConformance, unittest.TestCase):
         self.assertEqual(engine.run({"do": "nan"}).data, b"[NaN,Infinity]")
         self.assertEqual(engine.run({"do": "decimal"}).data, b"[3,3.5]")
         self.assertEqual(engine.run({"name": "gr\u00fc\u00df"}).data, '{"message":"Hello gr\u00fc\u00df"}'.encode())
+
+    def streamed(self, event, **more):
+        engine = self.worker()
+        engine.init(self.root, "app.stream", **more)
+        return engine, engine.run(event)
+
+    def test_a_generator_streams_part_by_part(self):
+        engine = self.worker()
+        engine.init(self.root, "app.stream")
+        engine.send(call({"do": "parts"}))
+        first = engine.expect(REPLY)
+        self.assertEqual((first.flags, first.aux, first.payload), (STREAM | MORE, 0, bytes(4) + b"one "))
+        second, third = engine.expect(CHUNK), engine.expect(CHUNK)
+        self.assertEqual((second.payload, third.payload.decode()), (b"two ", "gr\u00fc\u00dfe"))
+        self.assertGreater(third.at - first.at, 0.03)
+        log = engine.receive()
+        self.assertEqual((log.kind, log.payload, log.slot), (LOG, b"written\n", 1))
+        end = engine.expect(CHUNK)
+        self.assertEqual((end.flags, end.payload), (0, b""))
+        self.assertEqual(engine.run({"do": "head"}, 2, 2).data[-4:], b"body")
+
+    def test_a_dict_in_front_is_the_head_of_the_response(self):
+        engine = self.worker()
+        engine.init(self.root, "app.stream")
+        engine.send(call({"do": "head"}))
+        first = engine.expect(REPLY)
+        self.assertEqual((first.flags, first.aux), (STREAM | MORE, 1))
+        self.assertEqual(json.loads(first.payload[4:].decode()), {"statusCode": 201, "headers": {"x-one": "1"}, "cookies": ["a=b"]})
+        self.assertEqual(engine.expect(CHUNK).payload, b"body")
+
+    def test_streams_wait_for_credit_and_come_whole(self):
+        for size in (0, 1, 65532, 65533, 300000, 5000000):
+            outcome = self.streamed({"do": "size", "size": size})[1]
+            self.assertEqual((len(outcome.data), outcome.is_error), (size, False))
+            self.assertLessEqual(max(outcome.sizes), 65536)
+        engine = self.worker()
+        engine.init(self.root, "app.stream")
+        engine.send(call({"do": "size", "size": 1000000}))
+        got = len(engine.expect(REPLY).payload) - 4
+        while got < 262144:
+            got += len(engine.expect(CHUNK).payload)
+        self.assertEqual(got, 262144)
+        self.assertTrue(engine.silent_for(0.2))
+        engine.send(frame(CREDIT, struct.pack("<I", 1000), 0, 0, 1, 1))
+        self.assertEqual(len(engine.expect(CHUNK).payload), 1000)
+
+    def test_a_stream_that_fails(self):
+        engine, outcome = self.streamed({"do": "early"})
+        self.assertEqual((outcome.is_error, outcome.value["errorType"]), (True, "TypeError"))
+        for what, kind in (("midway", "IndexError"), ("wrong", "Runtime.MarshalError"), ("dict_late", "Runtime.MarshalError")):
+            engine.send(call({"do": what}, 3))
+            self.assertEqual(engine.expect(REPLY).payload, bytes(4) + b"half")
+            broken = engine.expect(CHUNK)
+            self.assertEqual((broken.flags, json.loads(broken.payload.decode())["errorType"]), (ERROR, kind))
+            self.assertEqual(engine.run({"do": "head"}, 4, 4).data[-4:], b"body")
+
+    def test_a_worker_that_exits_in_a_stream_breaks_it_off(self):
+        engine = self.worker()
+        engine.init(self.root, "app.stream")
+        engine.send(call({"do": "exits"}))
+        self.assertEqual(engine.expect(REPLY).payload, bytes(4) + b"half")
+        broken = engine.expect(CHUNK)
+        self.assertEqual((broken.flags, json.loads(broken.payload.decode())["errorType"]), (ERROR | LAST, "Runtime.ExitError"))
+        engine.send(frame(STOP))
+        self.assertEqual(engine.exit_status(), 3)
 
     def test_recall_races_with_claiming(self):
         """Each call is answered or handed back, never both, whoever is faster."""

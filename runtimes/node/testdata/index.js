@@ -115,6 +115,65 @@ exports.handler = (event, context) => {
 
 exports.returns = (event, context, callback) => setTimeout(() => callback(null, 'called back'), 5);
 
+const { Readable, pipeline } = typeof awslambda === 'object' ? require('stream') : {};
+const streams = {
+  async parts(event, stream) {
+    stream.setContentType('text/plain');
+    for (const part of ['one ', 'two ', 'grüße']) {
+      stream.write(part);
+      await later(20);
+    }
+    console.log('written');
+    stream.end();
+  },
+  async head(event, stream) {
+    stream = awslambda.HttpResponseStream.from(stream, { statusCode: 201, headers: { 'x-one': '1' }, cookies: ['a=b'] });
+    stream.write('body');
+    stream.end();
+  },
+  async size(event, stream) {
+    const chunk = Buffer.alloc(event.chunk || 100000, 'x');
+    for (let left = event.size; left > 0; left -= chunk.length) {
+      if (!stream.write(chunk.slice(0, Math.min(left, chunk.length)))) await new Promise((resolve) => stream.once('drain', resolve));
+    }
+    stream.end();
+  },
+  async empty(event, stream) { stream.end(); },
+  async forgotten(event, stream) { stream.write('never ended'); },
+  async late(event, stream) { setTimeout(() => stream.end('late'), 50); },
+  async after(event, stream) {
+    stream.end('over');
+    await later(100);
+    global.after = (global.after || 0) + 1;
+  },
+  async count(event, stream) { stream.end(String(global.after || 0)); },
+  async early(event, stream) { throw new TypeError('before the first byte'); },
+  async midway(event, stream) {
+    stream.write('half');
+    await later(20);
+    throw new RangeError('midway');
+  },
+  async destroyed(event, stream) {
+    stream.write('half');
+    await later(20);
+    stream.destroy();
+  },
+  async exits(event, stream) {
+    stream.write('half');
+    await later(20);
+    process.exit(3);
+  },
+  async piped(event, stream) {
+    await new Promise((resolve, reject) => pipeline(Readable.from ? Readable.from(['a', 'b', 'c']) : new Readable({
+      read() { this.push('abc'); this.push(null); },
+    }), stream, (error) => (error ? reject(error) : resolve())));
+  },
+  sync(event, stream) { stream.end('no promise'); },
+};
+if (typeof awslambda === 'object') {
+  exports.stream = awslambda.streamifyResponse((event, stream, context) => streams[event.do](event, stream, context), { highWaterMark: 70000 });
+}
+
 exports.nested = { handler: async () => 'nested' };
 
 exports.callback = (event, context, callback) => {

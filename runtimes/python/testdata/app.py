@@ -10,6 +10,55 @@ def handler(event, context):
     return globals()["do_" + do](event, context) if do else {"message": "Hello " + event.get("name", "nobody")}
 
 
+def stream(event, context):
+    """A generator: its reply is streamed."""
+    return globals()["stream_" + event["do"]](event)
+
+
+def stream_parts(event):
+    for part in ("one ", b"two ", bytearray("gr\u00fc\u00dfe".encode("utf-8"))):
+        yield part
+        time.sleep(0.02)
+    print("written")
+
+
+def stream_head(event):
+    yield {"statusCode": 201, "headers": {"x-one": "1"}, "cookies": ["a=b"]}
+    yield "body"
+
+
+def stream_size(event):
+    left = event["size"]
+    while left > 0:
+        yield b"x" * min(left, 100000)
+        left -= 100000
+
+
+def stream_early(event):
+    raise TypeError("before the first byte")
+    yield ""
+
+
+def stream_midway(event):
+    yield "half"
+    raise IndexError("midway")
+
+
+def stream_wrong(event):
+    yield "half"
+    yield 42
+
+
+def stream_dict_late(event):
+    yield "half"
+    yield {"statusCode": 200}
+
+
+def stream_exits(event):
+    yield "half"
+    sys.exit(3)
+
+
 def do_error(event, context):
     raise ValueError('no "good"\n')
 
