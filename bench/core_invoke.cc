@@ -51,6 +51,7 @@ class InstantLink final : public WorkerLink {
   }
   void cancel(WorkerId, InvocationId) override {}
   void recall(WorkerId, InvocationId) override {}
+  void go_on(WorkerId, InvocationId) override {}
   void ping(WorkerId, uint16_t) override {}
   void stop(WorkerId) override {}
   void kill(WorkerId) override {}

@@ -44,6 +44,7 @@ struct QuietPort final : InvokePort {
     return InvocationId{1, 1};
   }
   void abandon(InvocationId) override {}
+  void go_on(InvocationId) override {}
   void reply(std::string_view payload) {
     Outcome outcome;
     outcome.payload = payload;
@@ -61,6 +62,10 @@ struct QuietResponder final : Responder {
     bytes += body.size();
     return true;
   }
+  bool start(ConnectionId, const http::ResponseHead&) override { return false; }
+  int64_t write(ConnectionId, std::string_view) override { return -1; }
+  bool finish(ConnectionId) override { return false; }
+  void abort(ConnectionId) override {}
   const http::ServerStats& stats() const override { return stats_; }
   int status = 0;
   size_t bytes = 0;

@@ -14,27 +14,47 @@ CallTable::CallTable(InvokePort& port, uint32_t connections_max)
 }
 
 Status CallTable::submit(ConnectionId connection, CallRequest&& request, const CallInfo& info,
-                         FinishFn finish) {
+                         FinishFn finish, StreamFn stream) {
   if (connection.slot >= slot_count_) return Error{Code::too_many_connections, {}};
   Slot& slot = slots_[connection.slot];
   HEARTH_ASSERT(!slot.connection);
   if (observer_ != nullptr) request.want_tail = true;  // with it comes the worker's memory
   request.done = DoneFn::plain(&CallTable::on_done, &slot);
+  if (stream) {
+    request.on_part = PartFn::plain(&CallTable::on_part, &slot);
+    request.streams_only = true;
+  }
   slot.call = HEARTH_TRY(port_.submit(std::move(request)));
   slot.connection = connection;
   slot.finish = finish;
+  slot.stream = stream;
   slot.info = info;
   ++in_flight_;
   return ok();
 }
 
-void CallTable::gone(ConnectionId connection) {
-  if (connection.slot >= slot_count_) return;
+CallTable::Slot* CallTable::find(ConnectionId connection) {
+  if (connection.slot >= slot_count_) return nullptr;
   Slot& slot = slots_[connection.slot];
-  if (!slot.connection || slot.connection != connection) return;
-  slot.connection = {};
+  return slot.connection && slot.connection == connection ? &slot : nullptr;
+}
+
+void CallTable::gone(ConnectionId connection) {
+  Slot* slot = find(connection);
+  if (slot == nullptr) return;
+  slot->connection = {};
   --in_flight_;
-  port_.abandon(slot.call);
+  port_.abandon(slot->call);
+}
+
+void CallTable::go_on(ConnectionId connection) {
+  if (Slot* slot = find(connection)) port_.go_on(slot->call);
+}
+
+Flow CallTable::on_part(void* context, InvocationId call, const ReplyPart& part) {
+  Slot& slot = *static_cast<Slot*>(context);
+  HEARTH_ASSERT(slot.connection && slot.call == call);
+  return slot.stream(slot.connection, slot.info, part);
 }
 
 void CallTable::on_done(void* context, InvocationId call, const Outcome& outcome) {

@@ -15,6 +15,8 @@ namespace hearth::api {
 struct CallInfo {
   bool want_tail = false;   // Invoke: X-Amz-Log-Type: Tail
   bool path_style = false;  // function URL: /fn/NAME, and not NAME.localhost
+  bool streaming = false;   // function URL: the response has begun
+  RequestId request_id;     // function URL
   uint8_t name_size = 0;
   std::array<char, kFunctionNameMax> name{};
 
@@ -25,6 +27,9 @@ struct CallInfo {
 };
 
 using FinishFn = Callback<void(ConnectionId, const CallInfo&, const Outcome&)>;
+// A part of a streamed reply, before `finish`. May change what the table keeps of the call, and may
+// end in gone().
+using StreamFn = Callback<Flow(ConnectionId, CallInfo&, const ReplyPart&)>;
 
 class CallTable {
  public:
@@ -34,11 +39,14 @@ class CallTable {
   // Submits `request` for a connection that has no call; its `done` is set here. On success
   // `finish` runs exactly once unless the client goes away, never inside this call; the slot is
   // free by then, so that answering may start the connection's next call.
+  // `stream`, if set, hears of a reply that the function streams, part by part.
   Status submit(ConnectionId connection, CallRequest&& request, const CallInfo& info,
-                FinishFn finish);
+                FinishFn finish, StreamFn stream = {});
 
-  // The client is gone: its call, if it has one, is abandoned.
+  // The client is gone, or has its answer already: its call, if it has one, is abandoned.
   void gone(ConnectionId connection);
+  // The client has taken all that it was sent: a reply that was held goes on.
+  void go_on(ConnectionId connection);
 
   uint32_t in_flight() const { return in_flight_; }
 
@@ -51,8 +59,11 @@ class CallTable {
     ConnectionId connection;  // no id: free
     InvocationId call;
     FinishFn finish;
+    StreamFn stream;
     CallInfo info;
   };
+  Slot* find(ConnectionId connection);
+  static Flow on_part(void* slot, InvocationId call, const ReplyPart& part);
   static void on_done(void* slot, InvocationId call, const Outcome& outcome);
 
   InvokePort& port_;

@@ -34,13 +34,12 @@ ControlApi::ControlApi(Parts parts)
 
 void ControlApi::attach(http::Server& server) {
   server_.emplace(server);
-  server_stream_.emplace(server);
-  attach(*server_, *server_stream_);
+  attach(*server_);
 }
 
-void ControlApi::attach(Responder& responder, StreamResponder& stream) {
+void ControlApi::attach(Responder& responder) {
   responder_ = &responder;
-  downloads_.attach(stream);
+  downloads_.attach(responder);
 }
 
 bool ControlApi::matches(const http::RequestHead& head) const { return is_control_path(head.path); }

@@ -31,7 +31,7 @@ class ControlApi final : public ControlHandler {
 
   // Where answers go; no request may come before it.
   void attach(http::Server& server);
-  void attach(Responder& responder, StreamResponder& stream);
+  void attach(Responder& responder);
 
   bool matches(const http::RequestHead& head) const override;
   // Uploads are spooled up to limits.code_upload_max; other bodies are buffered up to 1 MiB.
@@ -61,7 +61,6 @@ class ControlApi final : public ControlHandler {
   RequestIdSource ids_;
   Downloads downloads_;
   std::optional<ServerResponder> server_;
-  std::optional<ServerStream> server_stream_;
   Responder* responder_ = nullptr;
 };
 

@@ -5,40 +5,12 @@
 #include <memory>
 #include <unordered_map>
 
+#include "api/responder.h"
 #include "base/timer_wheel.h"
 #include "base/unique_fd.h"
-#include "http/server.h"
 #include "store/store_thread.h"
 
 namespace hearth::api {
-
-// The streaming half of http::Server as an interface; each function means what the one of that name
-// means there. Loop thread only.
-class StreamResponder {
- public:
-  virtual ~StreamResponder() = default;
-  virtual bool start(ConnectionId connection, const http::ResponseHead& head) = 0;
-  virtual int64_t write(ConnectionId connection, std::string_view part) = 0;
-  virtual bool finish(ConnectionId connection) = 0;
-  virtual void abort(ConnectionId connection) = 0;
-};
-
-// Through a server, which must outlive this.
-class ServerStream final : public StreamResponder {
- public:
-  explicit ServerStream(http::Server& server) : server_(server) {}
-  bool start(ConnectionId connection, const http::ResponseHead& head) override {
-    return server_.start(connection, head);
-  }
-  int64_t write(ConnectionId connection, std::string_view part) override {
-    return server_.write(connection, part);
-  }
-  bool finish(ConnectionId connection) override { return server_.finish(connection); }
-  void abort(ConnectionId connection) override { server_.abort(connection); }
-
- private:
-  http::Server& server_;
-};
 
 // Loop thread only.
 class Downloads {

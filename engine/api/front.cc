@@ -128,6 +128,7 @@ void Front::on_gone(ConnectionId connection) {
 }
 
 void Front::on_writable(ConnectionId connection) {
+  calls_.go_on(connection);
   if (control_ != nullptr) control_->on_writable(connection);
 }
 
@@ -165,6 +166,10 @@ void Front::append_own_metrics(MetricsText& out) const {
   out.counter("hearth_api_invalid_replies_total",
               "Replies to function URLs that had not the shape of a response.",
               function_url_.invalid_replies());
+  out.counter("hearth_api_streams_total", "Replies that were streamed to function URLs.",
+              function_url_.streams());
+  out.counter("hearth_api_broken_streams_total", "Of these, those that broke off.",
+              function_url_.broken_streams());
   out.gauge("hearth_api_waiting_clients", "Connections that wait for the outcome of a call.",
             calls_.in_flight());
 }

@@ -15,6 +15,24 @@ using http::HeaderView;
 
 constexpr std::string_view kPrefix = "/fn/";
 static_assert(kPrefix.size() + kFunctionNameMax <= kCookiePathMax);
+// Bytes of a stream that wait for a slow client before its function is held.
+constexpr int64_t kWaitingMax = 256 * 1024;
+constexpr size_t kContentTypeMax = 1'024;
+
+// Where the cookies of a function belong.
+class CookiePath {
+ public:
+  explicit CookiePath(const CallInfo& info) {
+    if (!info.path_style) return;
+    kPrefix.copy(text_.data(), kPrefix.size());
+    size_ = kPrefix.size() + info.name_view().copy(text_.data() + kPrefix.size(), kFunctionNameMax);
+  }
+  ReplyRules rules() const { return {{text_.data(), size_}}; }
+
+ private:
+  std::array<char, kPrefix.size() + kFunctionNameMax> text_;
+  size_t size_ = 0;
+};
 
 }  // namespace
 
@@ -39,13 +57,77 @@ void FunctionUrl::on_request(ConnectionId connection, http::Request& request, co
   CallInfo info;
   info.path_style = route.kind == RouteKind::function_url;
   info.set_name(route.function);
+  info.request_id = id;
   Status submitted =
-      calls_.submit(connection, std::move(call), info, FinishFn::to<&FunctionUrl::on_done>(this));
+      calls_.submit(connection, std::move(call), info, FinishFn::to<&FunctionUrl::on_done>(this),
+                    StreamFn::to<&FunctionUrl::on_part>(this));
   if (!submitted)
     respond_error(*responder_, connection, id, submitted.error().code, submitted.error().detail);
 }
 
+// ---- a reply that the function streams
+
+Flow FunctionUrl::on_part(ConnectionId connection, CallInfo& info, const ReplyPart& part) {
+  if (!info.streaming && !begin(connection, info, part)) return Flow::go_on;
+  if (part.kind != ReplyPart::Kind::body) return Flow::go_on;
+  const int64_t waiting = responder_->write(connection, part.bytes);
+  if (waiting < 0) calls_.gone(connection);
+  return waiting > kWaitingMax ? Flow::hold : Flow::go_on;
+}
+
+// What the first part says of the response.
+Status FunctionUrl::read_head(const ReplyPart& part, const ReplyRules& rules, HttpReply& reply) {
+  if (part.kind == ReplyPart::Kind::http_head) {
+    HEARTH_TRY(read_http_reply(part.bytes, rules, buffers_, reply));
+    if (!reply.body.empty())
+      return Error{Code::reply_invalid, "the head of a stream has no statusCode, or has a body"};
+  }
+  if (part.kind == ReplyPart::Kind::content_type) {
+    if (part.bytes.size() > kContentTypeMax || !http::valid_header("Content-Type", part.bytes))
+      return Error{Code::reply_invalid, "a stream's content type is not allowed in HTTP"};
+    reply.content_type = part.bytes;
+  }
+  return ok();
+}
+
+// Sends the head. False: the call has its answer, or nobody waits for one.
+bool FunctionUrl::begin(ConnectionId connection, CallInfo& info, const ReplyPart& part) {
+  CookiePath path(info);
+  HttpReply reply;
+  reply.content_type = "application/octet-stream";
+  if (const Status read = read_head(part, path.rules(), reply); !read) {
+    const RequestId id = info.request_id;
+    if (read.error().code == Code::reply_invalid) ++invalid_replies_;
+    calls_.gone(connection);
+    answer_failure(connection, id, read.error().code, read.error().detail);
+    return false;
+  }
+  char id[RequestId::kTextSize];
+  info.request_id.write_text(id);
+  reply.headers[reply.header_count++] = {"X-Amzn-RequestId", {id, sizeof id}};
+  if (!responder_->start(connection, {reply.status, reply.content_type, reply.header_span()})) {
+    calls_.gone(connection);
+    return false;
+  }
+  info.streaming = true;
+  ++streams_;
+  return true;
+}
+
+// After the last part. What has been sent can't be taken back: a client sees that it broke off.
+void FunctionUrl::end_stream(ConnectionId connection, const Outcome& outcome) {
+  if (outcome.kind == Outcome::Kind::reply) {
+    responder_->finish(connection);
+    return;
+  }
+  ++broken_streams_;
+  responder_->abort(connection);
+}
+
+// ---- the end of a call
+
 void FunctionUrl::on_done(ConnectionId connection, const CallInfo& info, const Outcome& outcome) {
+  if (info.streaming) return end_stream(connection, outcome);
   if (outcome.kind == Outcome::Kind::reply) return answer(connection, info, outcome);
   if (!is_function_error(outcome)) {
     return respond_error(*responder_, connection, outcome.request_id, outcome.code, outcome.detail);
@@ -54,16 +136,9 @@ void FunctionUrl::on_done(ConnectionId connection, const CallInfo& info, const O
 }
 
 void FunctionUrl::answer(ConnectionId connection, const CallInfo& info, const Outcome& outcome) {
-  std::array<char, kPrefix.size() + kFunctionNameMax> cookie_path;
-  ReplyRules rules;
-  if (info.path_style) {
-    kPrefix.copy(cookie_path.data(), kPrefix.size());
-    const size_t size =
-        info.name_view().copy(cookie_path.data() + kPrefix.size(), kFunctionNameMax);
-    rules.cookie_path = {cookie_path.data(), kPrefix.size() + size};
-  }
+  CookiePath path(info);
   HttpReply reply;
-  if (Status read = read_http_reply(outcome.payload, rules, buffers_, reply); !read) {
+  if (Status read = read_http_reply(outcome.payload, path.rules(), buffers_, reply); !read) {
     if (read.error().code != Code::reply_invalid) {
       return respond_error(*responder_, connection, outcome.request_id, read.error().code,
                            read.error().detail);

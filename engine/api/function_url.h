@@ -5,6 +5,7 @@
 
 #include "api/call_table.h"
 #include "api/http_event.h"
+#include "api/http_reply.h"
 #include "api/responder.h"
 #include "api/route.h"
 #include "base/buffer_pool.h"
@@ -27,9 +28,16 @@ class FunctionUrl {
 
   // Replies that were not of the shape that the response needs.
   uint64_t invalid_replies() const { return invalid_replies_; }
+  // Replies that were streamed; of these, those that broke off after the response had begun.
+  uint64_t streams() const { return streams_; }
+  uint64_t broken_streams() const { return broken_streams_; }
 
  private:
   void on_done(ConnectionId connection, const CallInfo& info, const Outcome& outcome);
+  Flow on_part(ConnectionId connection, CallInfo& info, const ReplyPart& part);
+  Status read_head(const ReplyPart& part, const ReplyRules& rules, HttpReply& reply);
+  bool begin(ConnectionId connection, CallInfo& info, const ReplyPart& part);
+  void end_stream(ConnectionId connection, const Outcome& outcome);
   void answer(ConnectionId connection, const CallInfo& info, const Outcome& outcome);
   // `detail` has static storage or is empty: what the function's author has to know, and nobody
   // else is harmed by.
@@ -42,6 +50,8 @@ class FunctionUrl {
   HttpEventWriter events_;
   Responder* responder_ = nullptr;
   uint64_t invalid_replies_ = 0;
+  uint64_t streams_ = 0;
+  uint64_t broken_streams_ = 0;
 };
 
 }  // namespace hearth::api

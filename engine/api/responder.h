@@ -6,10 +6,19 @@
 
 namespace hearth::api {
 
-// Each function means what the function of that name of http::Server means.
-class Responder {
+// The streaming half. Each function means what the one of that name of http::Server means.
+class StreamResponder {
  public:
-  virtual ~Responder() = default;
+  virtual ~StreamResponder() = default;
+  virtual bool start(ConnectionId connection, const http::ResponseHead& head) = 0;
+  virtual int64_t write(ConnectionId connection, std::string_view part) = 0;
+  virtual bool finish(ConnectionId connection) = 0;
+  virtual void abort(ConnectionId connection) = 0;
+};
+
+// Each function means what the function of that name of http::Server means.
+class Responder : public StreamResponder {
+ public:
   virtual bool respond(ConnectionId connection, const http::ResponseHead& head,
                        std::string_view body) = 0;
   virtual const http::ServerStats& stats() const = 0;
@@ -23,6 +32,14 @@ class ServerResponder final : public Responder {
                std::string_view body) override {
     return server_.respond(connection, head, body);
   }
+  bool start(ConnectionId connection, const http::ResponseHead& head) override {
+    return server_.start(connection, head);
+  }
+  int64_t write(ConnectionId connection, std::string_view part) override {
+    return server_.write(connection, part);
+  }
+  bool finish(ConnectionId connection) override { return server_.finish(connection); }
+  void abort(ConnectionId connection) override { server_.abort(connection); }
   const http::ServerStats& stats() const override { return server_.stats(); }
 
  private:
@@ -39,6 +56,15 @@ class ObservedResponder final : public Responder {
     observer_.on_response(connection, head.status);
     return next_.respond(connection, head, body);
   }
+  bool start(ConnectionId connection, const http::ResponseHead& head) override {
+    observer_.on_response(connection, head.status);
+    return next_.start(connection, head);
+  }
+  int64_t write(ConnectionId connection, std::string_view part) override {
+    return next_.write(connection, part);
+  }
+  bool finish(ConnectionId connection) override { return next_.finish(connection); }
+  void abort(ConnectionId connection) override { next_.abort(connection); }
   const http::ServerStats& stats() const override { return next_.stats(); }
 
  private:

@@ -20,6 +20,7 @@ class FakePort final : public InvokePort {
     std::string extension;
     CallRequest request;  // its views are not valid any more
     bool abandoned = false;
+    int went_on = 0;
   };
 
   FakePort() { calls.reserve(64); }
@@ -43,6 +44,11 @@ class FakePort final : public InvokePort {
                      std::move(request)});
     return id;
   }
+  void go_on(InvocationId call) override {
+    for (Call& c : calls) {
+      if (c.id == call) ++c.went_on;
+    }
+  }
   void abandon(InvocationId call) override {
     for (Call& c : calls) {
       if (c.id == call) c.abandoned = true;
@@ -54,6 +60,11 @@ class FakePort final : public InvokePort {
     outcome.request_id = call.request.request_id;
     outcome.spec = &specs_[call.request.function.slot];
     call.request.done(call.id, outcome);
+  }
+  // A part of the streamed reply of the call that was submitted last.
+  Flow part(std::string_view bytes, ReplyPart::Kind kind = ReplyPart::Kind::body) {
+    Call& call = calls.back();
+    return call.request.on_part(call.id, {bytes, kind, true});
   }
   void reply(std::string_view payload) {
     Outcome outcome;
@@ -91,6 +102,21 @@ class FakeResponder final : public Responder {
       headers.emplace_back(header.name, header.value);
     return true;
   }
+  bool start(ConnectionId connection, const http::ResponseHead& head) override {
+    if (gone) return false;
+    stream = Stream::open;
+    return respond(connection, head, {});
+  }
+  int64_t write(ConnectionId, std::string_view part) override {
+    if (gone) return -1;
+    body += part;
+    return waiting;
+  }
+  bool finish(ConnectionId) override {
+    stream = Stream::finished;
+    return true;
+  }
+  void abort(ConnectionId) override { stream = Stream::aborted; }
   const http::ServerStats& stats() const override { return stats_; }
   // The first header of exactly that name, or "(none)".
   std::string header(std::string_view name) const {
@@ -100,6 +126,9 @@ class FakeResponder final : public Responder {
     return "(none)";
   }
 
+  enum class Stream { none, open, finished, aborted } stream = Stream::none;
+  bool gone = false;    // the client has left, which start() or write() find out
+  int64_t waiting = 0;  // what write() returns
   int count = 0;
   ConnectionId to;
   int status = 0;

@@ -69,6 +69,7 @@ struct Limits {
   // payloads
   uint64_t invoke_body_max = mebibytes(6);  // limits.invoke_body
   uint64_t reply_max = mebibytes(6) + 100;  // limits.reply
+  uint64_t stream_max = mebibytes(200);     // limits.stream: a reply that is streamed to its caller
   uint64_t code_upload_max =
       mebibytes(70);  // limits.code_upload: a create or update request, base64 included
   uint64_t code_unpacked_max = mebibytes(250);  // limits.code_unpacked

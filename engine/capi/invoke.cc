@@ -214,9 +214,18 @@ void hearth_call::on_done(hearth::InvocationId, const Outcome& outcome) {
   release();
 }
 
-void hearth_call::on_part(hearth::InvocationId, std::string_view bytes) {
-  // What follows a cancelling is nobody's any more.
-  if (!cancelling.load(std::memory_order_relaxed)) part(ctx, {bytes.data(), bytes.size()});
+// A stream's head is passed on as Lambda's Invoke has it: JSON, eight zero bytes, the body.
+hearth::Flow hearth_call::on_part(hearth::InvocationId, const hearth::ReplyPart& what) {
+  static constexpr char kBehindHead[8] = {};
+  const auto tell = [this](std::string_view bytes) {
+    // What follows a cancelling is nobody's any more.
+    if (!bytes.empty() && !cancelling.load(std::memory_order_relaxed))
+      part(ctx, {bytes.data(), bytes.size()});
+  };
+  if (what.kind == hearth::ReplyPart::Kind::content_type) return hearth::Flow::go_on;
+  tell(what.bytes);
+  if (what.kind == hearth::ReplyPart::Kind::http_head) tell({kBehindHead, sizeof kBehindHead});
+  return hearth::Flow::go_on;
 }
 
 void hearth_call::release() {

@@ -33,7 +33,7 @@ struct hearth_call final {
   void end_before_core(hearth::Code code, std::string detail);
   void cancel_now();
   void on_done(hearth::InvocationId, const hearth::Outcome& outcome);
-  void on_part(hearth::InvocationId, std::string_view part);
+  hearth::Flow on_part(hearth::InvocationId, const hearth::ReplyPart& part);
   void release();
   void give_back();  // to the pool
 

@@ -61,6 +61,7 @@ void read_workers(YamlFields& limits, Limits& out) {
 void read_payloads(YamlFields& limits, Limits& out) {
   limits.size("invoke_body", out.invoke_body_max, kibibytes(1), kBodyCeiling);
   limits.size("reply", out.reply_max, kibibytes(1), kBodyCeiling);
+  limits.size("stream", out.stream_max, kibibytes(1), gibibytes(1'024));
   limits.size("code_upload", out.code_upload_max, kibibytes(1), gibibytes(1));
   limits.size("code_unpacked", out.code_unpacked_max, kibibytes(1), gibibytes(4));
   limits.whole("code_files", out.code_files_max, 1, 1'000'000);

@@ -117,6 +117,7 @@ limits:
   drain_timeout: 26ms
   invoke_body: 27KB
   reply: 28KB
+  stream: 29MB
   code_upload: 29KB
   code_unpacked: 30KB
   code_files: 31
@@ -142,6 +143,7 @@ limits:
   CHECK((l.compile_cache_per_function == kibibytes(38) && l.compile_cache_total == mebibytes(39)));
   CHECK((l.stop_grace == milliseconds(25) && l.drain_timeout == milliseconds(26)));
   CHECK((l.invoke_body_max == kibibytes(27) && l.reply_max == kibibytes(28)));
+  CHECK(l.stream_max == mebibytes(29));
   CHECK((l.code_upload_max == kibibytes(29) && l.code_unpacked_max == kibibytes(30) &&
          l.code_files_max == 31));
   CHECK((l.buffers_max == mebibytes(32) && l.functions_max == 33 &&

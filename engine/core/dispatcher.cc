@@ -169,6 +169,7 @@ Result<InvocationId> Dispatcher::submit(CallRequest&& request) {
   call.want_tail = request.want_tail;
   call.done = request.done;
   call.on_part = request.on_part;
+  call.streams_only = request.streams_only;
   call.submitted = clock_.now();
   if (!own(call, request)) {
     calls_.remove(id);
@@ -395,6 +396,7 @@ void Dispatcher::finish(Call& call, Outcome::Kind kind, Code code, std::string_v
   ++stats_.finished;
   --stats_.in_flight;
   Ended& ended = ended_.emplace_back();
+  release_hold(call);
   ended.id = call.id;
   ended.done = call.done;
   ended.detail = std::move(detail);
@@ -488,6 +490,7 @@ void Dispatcher::abandon(InvocationId id) {
   // It runs on; its deadline stays, so that a handler without an end does not keep its worker for
   // ever.
   link_.cancel(call->worker->id, id);
+  release_hold(*call);
 }
 
 void Dispatcher::deliver() {

@@ -52,6 +52,7 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   const FunctionSpecPtr* spec(FunctionId function) const override;
   Result<InvocationId> submit(CallRequest&& request) override;
   void abandon(InvocationId call) override;
+  void go_on(InvocationId call) override;
 
   // WorkerEvents
   void on_worker_parked(WorkerId worker) override;
@@ -59,9 +60,9 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   void on_leftovers(WorkerId worker, uint32_t count, bool lost) override;
   void on_worker_init_failed(WorkerId worker, std::string_view error_json) override;
   bool on_reply(WorkerId worker, InvocationId call, const WorkerReply& reply) override;
-  bool on_reply_too_large(WorkerId worker, InvocationId call) override;
-  bool takes_parts(WorkerId worker, InvocationId call) const override;
-  void on_reply_part(WorkerId worker, InvocationId call, std::string_view part) override;
+  bool on_reply_too_large(WorkerId worker, InvocationId call, bool stream) override;
+  bool takes_parts(WorkerId worker, InvocationId call, bool stream) const override;
+  Flow on_reply_part(WorkerId worker, InvocationId call, const ReplyPart& part) override;
   bool on_handback(WorkerId worker, InvocationId call) override;
   void on_pong(WorkerId worker, uint16_t sequence) override;
   void on_zygote_ready(WorkerId worker, uint32_t init_us) override;
@@ -128,6 +129,8 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   void finish_error(Call& call, Code code, std::string detail);
   void finish_with_cause(Call& call, const StartFailure& failure);
   void account(Call& call, const Outcome& outcome);
+  void release_hold(Call& call);
+  uint32_t ran_for(const Call& call) const;
   Worker* pick_worker(Function& function, MonotonicTime now);
   const Call* find_sent(WorkerId worker, InvocationId id) const;
   Call* find_sent(WorkerId worker, InvocationId id);

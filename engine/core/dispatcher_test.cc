@@ -81,7 +81,7 @@ TEST_CASE(
   const FunctionId f = rig.deploy(one_worker());
   const WorkerId w = rig.warm(f);
   const InvocationId c = rig.call(f);
-  CHECK(rig.core.on_reply_too_large(w, c));
+  CHECK(rig.core.on_reply_too_large(w, c, false));
   rig.settle();
   CHECK(rig.end(c).code == Code::reply_too_large);
   CHECK(rig.core.stats().replies_too_large == 1);
@@ -94,7 +94,7 @@ TEST_CASE("a reply that is too large and never ends gets its worker killed at th
   Rig rig;
   const FunctionId f = rig.deploy(one_worker());
   const WorkerId w = rig.warm(f);
-  CHECK(rig.core.on_reply_too_large(w, rig.call(f)));
+  CHECK(rig.core.on_reply_too_large(w, rig.call(f), false));
   rig.pass(milliseconds(3'001));
   CHECK(rig.count(What::kill, w) == 1);
 }

@@ -108,15 +108,37 @@ Call* Dispatcher::find_sent(WorkerId worker, InvocationId id) {
   return const_cast<Call*>(std::as_const(*this).find_sent(worker, id));
 }
 
-bool Dispatcher::takes_parts(WorkerId worker, InvocationId id) const {
+bool Dispatcher::takes_parts(WorkerId worker, InvocationId id, bool stream) const {
   const Call* call = find_sent(worker, id);
-  return call != nullptr && !call->finished && call->on_part;
+  return call != nullptr && !call->finished && call->on_part && (stream || !call->streams_only);
 }
 
-void Dispatcher::on_reply_part(WorkerId worker, InvocationId id, std::string_view part) {
-  if (!takes_parts(worker, id)) return;
-  const PartFn on_part = calls_.find(id)->on_part;  // the callback may end the call
-  on_part(id, part);
+Flow Dispatcher::on_reply_part(WorkerId worker, InvocationId id, const ReplyPart& part) {
+  if (!takes_parts(worker, id, part.stream)) return Flow::go_on;
+  const PartFn on_part = calls_.find(id)->on_part;
+  const Flow flow = on_part(id, part);
+  Call* call = calls_.find(id);  // the callback may have ended the call
+  if (call == nullptr || call->finished) return Flow::go_on;
+  call->held = flow == Flow::hold;
+  return flow;
+}
+
+void Dispatcher::go_on(InvocationId id) {
+  if (Call* call = calls_.find(id)) release_hold(*call);
+}
+
+// Also when nobody waits for the rest: it has to come before its worker is free.
+void Dispatcher::release_hold(Call& call) {
+  if (!call.held) return;
+  call.held = false;
+  if (call.worker != nullptr) link_.go_on(call.worker->id, call.id);
+}
+
+// As far as the engine can tell: since its worker had it, and nothing before it.
+uint32_t Dispatcher::ran_for(const Call& call) const {
+  const MonotonicTime began =
+      call.ahead ? std::max(call.sent_at, call.worker->head_since) : call.sent_at;
+  return static_cast<uint32_t>(std::clamp<int64_t>(to_us(clock_.now() - began), 0, UINT32_MAX));
 }
 
 bool Dispatcher::on_reply(WorkerId id, InvocationId call_id, const WorkerReply& reply) {
@@ -131,10 +153,11 @@ bool Dispatcher::on_reply(WorkerId id, InvocationId call_id, const WorkerReply& 
     finish(*call, reply.is_error ? Outcome::Kind::function_error : Outcome::Kind::reply,
            Code::function_failed, reply.payload, {});
     Outcome& outcome = ended_.back().outcome;
-    outcome.exec_us = reply.exec_us;
-    if (outcome.cold) cold_.record(worker.runtime, worker.way, outcome.waited, reply.exec_us);
-    if (worker.spec == function.spec) function.estimate.record(reply.exec_us);
-    function.stats.exec.record(reply.exec_us);
+    const uint32_t exec_us = reply.streamed ? ran_for(*call) : reply.exec_us;
+    outcome.exec_us = exec_us;
+    if (outcome.cold) cold_.record(worker.runtime, worker.way, outcome.waited, exec_us);
+    if (worker.spec == function.spec) function.estimate.record(exec_us);
+    function.stats.exec.record(exec_us);
   }
   worker.served = true;
   detach(*call);
@@ -154,14 +177,15 @@ void Dispatcher::leave(Worker& worker) {
   if (!function.queue.empty()) pool_.ensure(function);
 }
 
-bool Dispatcher::on_reply_too_large(WorkerId id, InvocationId call_id) {
+bool Dispatcher::on_reply_too_large(WorkerId id, InvocationId call_id, bool stream) {
   Call* call = find_sent(id, call_id);
   if (call == nullptr) return false;
   ++stats_.replies_too_large;
   if (!call->finished)
     finish_error(
         *call, Code::reply_too_large,
-        fmt::format("the reply is larger than {} bytes (limits.reply)", limits_.reply_max));
+        fmt::format("the reply is larger than {} bytes (limits.{})",
+                    stream ? limits_.stream_max : limits_.reply_max, stream ? "stream" : "reply"));
   return true;
 }
 

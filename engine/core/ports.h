@@ -48,8 +48,22 @@ struct Outcome {
 };
 
 using DoneFn = Callback<void(InvocationId, const Outcome&)>;
-// A part of a reply that comes in parts, in order and before `done`. May abandon the call.
-using PartFn = Callback<void(InvocationId, std::string_view part)>;
+// A part of a reply that comes in parts. A stream has one at least, which may be empty.
+struct ReplyPart {
+  enum class Kind : uint8_t {
+    body,
+    http_head,    // of a stream, and its first: JSON {statusCode, headers, cookies} for its body
+    content_type  // of a stream, and its first: the body's
+  };
+  std::string_view bytes;
+  Kind kind = Kind::body;
+  bool stream = false;  // the function streams its reply; else it is only large
+};
+// What follows a part: the worker may send more, or waits until InvokePort::go_on. What it may send
+// without a word of the engine (262,144 bytes) can still come.
+enum class Flow : uint8_t { go_on, hold };
+// In order and before `done`. May abandon the call.
+using PartFn = Callback<Flow(InvocationId, const ReplyPart& part)>;
 
 struct CallRequest {
   FunctionId function;
@@ -61,8 +75,9 @@ struct CallRequest {
   bool want_tail = false;      // collect the log's tail
   DoneFn done;
   // Set: what comes of the reply before its end is handed on at once, is not counted against
-  // limits.reply, and is missing in `done`.
+  // limits.reply but against limits.stream, and is missing in `done`.
   PartFn on_part;
+  bool streams_only = false;  // ... if the function streams its reply; else it comes whole
 };
 
 // What brings events in uses only this.
@@ -79,6 +94,8 @@ class InvokePort {
   virtual Result<InvocationId> submit(CallRequest&& request) = 0;
   // The caller does not wait any more: `done` will not run. An id that has ended is ignored.
   virtual void abandon(InvocationId call) = 0;
+  // After a part was answered with Flow::hold. An id that has ended is ignored.
+  virtual void go_on(InvocationId call) = 0;
 };
 
 // How a worker process ended.
@@ -128,6 +145,8 @@ class WorkerLink {
   virtual void send(WorkerId worker, CallFrame&& call) = 0;
   virtual void cancel(WorkerId worker, InvocationId call) = 0;
   virtual void recall(WorkerId worker, InvocationId call) = 0;
+  // The worker may send more of a reply that on_reply_part held.
+  virtual void go_on(WorkerId worker, InvocationId call) = 0;
   virtual void ping(WorkerId worker, uint16_t sequence) = 0;
   // Workers that are forked from an initialised one (engine/design/0011-zygotes.md). Only where
   // has_zygotes().
@@ -172,7 +191,8 @@ struct WorkerReply {
   std::string_view payload;
   bool is_error = false;
   uint32_t exec_us = 0;
-  bool last = false;  // the worker ends after it: it gets no further call
+  bool last = false;      // the worker ends after it: it gets no further call
+  bool streamed = false;  // `exec_us` is not known then
 };
 
 class WorkerEvents {
@@ -185,13 +205,15 @@ class WorkerEvents {
   // protocol violation, unless the call was given up before: returns false then, and the caller
   // kills the worker.
   virtual bool on_reply(WorkerId worker, InvocationId call, const WorkerReply& reply) = 0;
-  // The call's reply passed limits.reply: it ends with reply_too_large; what follows of it is
+  // The call's reply passed limits.reply, or if it went on in parts as a stream limits.stream: it
+  // ends with reply_too_large; what follows of it is
   // dropped by the caller, which still says on_reply (with any payload) at its end: only then does
   // the worker have room again.
-  virtual bool on_reply_too_large(WorkerId worker, InvocationId call) = 0;
-  // Does the caller of this call take the reply in parts? If so, on_reply_part() hands them on.
-  virtual bool takes_parts(WorkerId worker, InvocationId call) const = 0;
-  virtual void on_reply_part(WorkerId worker, InvocationId call, std::string_view part) = 0;
+  virtual bool on_reply_too_large(WorkerId worker, InvocationId call, bool stream) = 0;
+  // Does the caller of this call take the reply in parts, if the function streams it or not? If so,
+  // on_reply_part() hands them on.
+  virtual bool takes_parts(WorkerId worker, InvocationId call, bool stream) const = 0;
+  virtual Flow on_reply_part(WorkerId worker, InvocationId call, const ReplyPart& part) = 0;
   virtual bool on_handback(WorkerId worker, InvocationId call) = 0;
   virtual void on_zygote_ready(WorkerId, uint32_t) {}
   // What the function's code left behind must not be copied; `why` names it. The process ends.

@@ -54,6 +54,8 @@ struct Call : ListLink<InQueue>, ListLink<InFlight> {
   Buffer extension;
   DoneFn done;
   PartFn on_part;
+  bool streams_only = false;  // CallRequest::streams_only
+  bool held = false;          // `on_part` has said so, and go_on() was not called since
   Timer timer;
   Dispatcher* dispatcher = nullptr;
   void on_timer();

@@ -23,6 +23,7 @@ struct Ask {
     send,
     cancel,
     recall,
+    go_on,
     ping,
     stop,
     kill,
@@ -62,6 +63,9 @@ class FakeLink final : public WorkerLink {
   }
   void cancel(WorkerId w, InvocationId c) override {
     asks.push_back({.what = Ask::What::cancel, .worker = w, .call = c});
+  }
+  void go_on(WorkerId w, InvocationId c) override {
+    asks.push_back({.what = Ask::What::go_on, .worker = w, .call = c});
   }
   void recall(WorkerId w, InvocationId c) override {
     asks.push_back({.what = Ask::What::recall, .worker = w, .call = c});
@@ -161,6 +165,20 @@ class Rig {
     auto result = core.submit(std::move(request));
     core.check_invariants();
     return result;
+  }
+  // A call whose caller takes what the function streams, part by part.
+  InvocationId stream(FunctionId f, Deadline limit = {}) {
+    CallRequest request;
+    request.function = f;
+    request.deadline = limit;
+    request.payload.bytes = "{}";
+    request.done = DoneFn::to<&Rig::on_done>(this);
+    request.on_part = PartFn::to<&Rig::on_part>(this);
+    request.streams_only = true;
+    auto result = core.submit(std::move(request));
+    core.check_invariants();
+    REQUIRE(result);
+    return *result;
   }
   InvocationId call(FunctionId f, Deadline limit = {}) {
     auto result = submit(f, limit);
@@ -315,8 +333,14 @@ class Rig {
       resubmit{};  // each `done` submits one more call of this function, `resubmissions` times
   uint32_t resubmissions = 0;
   InvocationId abandon_in_done{};
+  std::string parts;        // what on_part was told
+  Flow flow = Flow::go_on;  // what it answers
 
  private:
+  Flow on_part(InvocationId, const ReplyPart& part) {
+    parts += part.bytes;
+    return flow;
+  }
   void on_done(InvocationId id, const Outcome& o) {
     CHECK_FALSE(in_done_);
     in_done_ = true;

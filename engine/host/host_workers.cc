@@ -107,8 +107,10 @@ void HostWorkers::part(HostCallId id, std::string_view bytes) {
   Imaginary* worker = find(id.worker);
   Running* running = worker != nullptr ? find(*worker, id.call) : nullptr;
   if (running == nullptr || running->answered) return;
-  if (events_->takes_parts(id.worker, id.call)) {
-    events_->on_reply_part(id.worker, id.call, bytes);
+  if (events_->takes_parts(id.worker, id.call, true)) {
+    // Code of this process can't be held: what its caller does not take waits with the caller.
+    static_cast<void>(
+        events_->on_reply_part(id.worker, id.call, {bytes, ReplyPart::Kind::body, true}));
   } else if (buffers_.grow(running->reply, bytes.size())) {
     running->reply.append(bytes);
   } else {

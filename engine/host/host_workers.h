@@ -33,6 +33,7 @@ class HostWorkers final : public WorkerLink {
   void send(WorkerId worker, CallFrame&& call) override;
   void cancel(WorkerId worker, InvocationId call) override;
   void recall(WorkerId worker, InvocationId call) override;
+  void go_on(WorkerId, InvocationId) override {}  // nothing was held: see part()
   void ping(WorkerId worker, uint16_t sequence) override;
   void stop(WorkerId worker) override;
   void kill(WorkerId worker) override;

@@ -59,7 +59,10 @@ struct Rig {
     const bool reply = outcome.kind != Outcome::Kind::platform_error;
     ends.emplace_back(reply ? outcome.payload : name(outcome.code));
   }
-  void on_part(InvocationId, std::string_view part) { parts.emplace_back(part); }
+  Flow on_part(InvocationId, const ReplyPart& part) {
+    parts.emplace_back(part.bytes);
+    return Flow::go_on;
+  }
   void turns(int count = 3) {
     for (int i = 0; i < count; ++i) loop.step(milliseconds(0));
   }

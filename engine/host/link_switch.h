@@ -25,6 +25,7 @@ class LinkSwitch final : public WorkerLink {
   }
   void cancel(WorkerId worker, InvocationId call) override { of(worker).cancel(worker, call); }
   void recall(WorkerId worker, InvocationId call) override { of(worker).recall(worker, call); }
+  void go_on(WorkerId worker, InvocationId call) override { of(worker).go_on(worker, call); }
   void ping(WorkerId worker, uint16_t sequence) override { of(worker).ping(worker, sequence); }
   bool has_zygotes() const override { return processes_.has_zygotes(); }
   void start_zygote(WorkerId zygote, const FunctionSpecPtr& spec) override {

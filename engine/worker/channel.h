@@ -26,6 +26,7 @@ struct OpenCall {
   bool too_large = false;   // its reply passed the limit: the rest is dropped
   bool replying = false;    // REPLY with MORE has come
   bool stream = false;
+  bool held = false;  // its caller takes no more now: no CREDIT
   bool reply_is_error = false;
   uint32_t exec_us = 0;
   uint32_t uncredited = 0;  // reply bytes since the last CREDIT

@@ -25,6 +25,9 @@ std::string_view wrong_with(const FrameHeader& h) {
       if (h.length > kPartMax + 4) return "REPLY is longer than 65536 bytes";
       if ((f & kFlagHttp) != 0) return "REPLY has the flag HTTP";
       if ((f & kFlagLast) != 0 && (f & kFlagMore) != 0) return "REPLY is the last and goes on";
+      if (h.aux > kReplyPartKindMax ||
+          (h.aux != 0 && (f & (kFlagStream | kFlagMore)) != (kFlagStream | kFlagMore)))
+        return "REPLY has an aux that means nothing";
       return (f & kFlagError) != 0 && (f & kFlagStream) != 0 ? "REPLY is an error and a stream"
                                                              : "";
     case FrameType::chunk:

@@ -44,6 +44,7 @@ inline constexpr uint8_t kFlagsKnown = 31;
 inline constexpr size_t kHeaderSize = 16;
 inline constexpr size_t kFrameMax = 131'072;      // payload bytes of a frame
 inline constexpr size_t kPartMax = 65'536;        // payload bytes of an event's or reply's part
+inline constexpr uint16_t kReplyPartKindMax = 2;  // aux of a REPLY that is a stream
 inline constexpr size_t kCallFixedSize = 8 + 16;  // deadline and request id
 inline constexpr size_t kForkDescriptors = 4;     // that ride on FORK
 inline constexpr uint32_t kReplyWindow = 262'144;

@@ -78,6 +78,10 @@ TEST_CASE("frames that a worker may not send are invalid from their header on") 
   CHECK(taken({0, FrameType::reply, 0, 0, {1, 1}}) == Take::invalid);
   CHECK(taken({4, FrameType::reply, kFlagHttp, 0, {1, 1}}) == Take::invalid);
   CHECK(taken({4, FrameType::reply, 0x80, 0, {1, 1}}) == Take::invalid);
+  CHECK(taken({4, FrameType::reply, kFlagStream, 1, {1, 1}}) == Take::invalid);
+  CHECK(taken({4, FrameType::reply, kFlagMore, 1, {1, 1}}) == Take::invalid);
+  CHECK(taken({4, FrameType::reply, kFlagStream | kFlagMore, 3, {1, 1}}) == Take::invalid);
+  CHECK(taken({4, FrameType::reply, kFlagStream | kFlagMore, 2, {1, 1}}) == Take::incomplete);
   CHECK(taken({5, FrameType::ready, 0, 0, {}}) == Take::invalid);
   CHECK(taken({1, FrameType::pong, 0, 0, {}}) == Take::invalid);
   CHECK(taken({0, static_cast<FrameType>(0x8B), 0, 0, {}}) == Take::invalid);

@@ -218,6 +218,14 @@ void Workers::recall(WorkerId worker, InvocationId call) {
   if (Process* process = find(worker)) process->channel.send_control(FrameType::recall, call, 0);
 }
 
+void Workers::go_on(WorkerId worker, InvocationId id) {
+  Process* process = find(worker);
+  OpenCall* call = process != nullptr ? process->channel.find(id) : nullptr;
+  if (call == nullptr || !call->held) return;
+  call->held = false;
+  give_credit(*process, *call);
+}
+
 void Workers::ping(WorkerId worker, uint16_t sequence) {
   if (Process* process = find(worker)) process->channel.send_control(FrameType::ping, {}, sequence);
 }

@@ -49,6 +49,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void send(WorkerId worker, CallFrame&& call) override;
   void cancel(WorkerId worker, InvocationId call) override;
   void recall(WorkerId worker, InvocationId call) override;
+  void go_on(WorkerId worker, InvocationId call) override;
   void ping(WorkerId worker, uint16_t sequence) override;
   bool has_zygotes() const override { return true; }
   void start_zygote(WorkerId zygote, const FunctionSpecPtr& spec) override;
@@ -165,7 +166,10 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   bool on_cache(Process& process, const Frame& frame);
   bool on_reply(Process& process, const Frame& frame);
   bool on_chunk(Process& process, const Frame& frame);
-  bool gather(Process& process, OpenCall& call, std::string_view part);
+  bool gather(Process& process, OpenCall& call, const ReplyPart& part);
+  static void give_credit(Process& process, OpenCall& call);
+  bool collect(OpenCall& call, const ReplyPart& part);
+  bool end_reply(Process& process, OpenCall& call, bool last);
   bool finish_reply(Process& process, OpenCall& call, std::string_view payload, bool last);
   void on_log(Process& process, const Frame& frame);
   void violation(Process& process, std::string_view what);

@@ -92,9 +92,12 @@ bool Workers::on_reply(Process& process, const Frame& frame) {
   call->stream = (frame.header.flags & kFlagStream) != 0;
   const std::string_view payload = frame.payload.substr(4);
   const bool last = (frame.header.flags & kFlagLast) != 0;
-  if ((frame.header.flags & kFlagMore) == 0) return finish_reply(process, *call, payload, last);
+  if ((frame.header.flags & kFlagMore) == 0 && !call->stream)
+    return finish_reply(process, *call, payload, last);
   call->replying = true;
-  return gather(process, *call, payload);
+  const auto kind = static_cast<ReplyPart::Kind>(frame.header.aux);
+  if (!gather(process, *call, {payload, kind, call->stream})) return false;
+  return (frame.header.flags & kFlagMore) != 0 || end_reply(process, *call, last);
 }
 
 bool Workers::on_chunk(Process& process, const Frame& frame) {
@@ -109,54 +112,77 @@ bool Workers::on_chunk(Process& process, const Frame& frame) {
     call->reply_is_error = true;
     return finish_reply(process, *call, frame.payload, last);
   }
-  if (!gather(process, *call, frame.payload)) return false;
-  if ((frame.header.flags & kFlagMore) != 0) return true;
-  if (call->too_large) {
-    process.channel.forget(frame.header.id);
-    const WorkerReply ended{
-        {}, true, 0};  // the call has ended for its caller: this lets its worker go on
-    return events_->on_reply(process.id, frame.header.id, ended);
-  }
-  Buffer whole = std::move(call->reply);
-  const std::string_view bytes = whole.view();
-  delivered_.push_back(std::move(whole));
-  return finish_reply(process, *call, bytes, last);
+  if (!gather(process, *call, {frame.payload, ReplyPart::Kind::body, call->stream})) return false;
+  return (frame.header.flags & kFlagMore) != 0 || end_reply(process, *call, last);
 }
 
-// Collects a part of a large reply, and lets the worker send more.
-bool Workers::gather(Process& process, OpenCall& call, std::string_view part) {
-  call.reply_bytes += part.size();
-  call.uncredited += static_cast<uint32_t>(part.size());
-  if (call.uncredited >= kPartMax) {
-    char credit[4];
-    put_u32(credit, call.uncredited);
-    process.channel.send_control(FrameType::credit, call.id, 0, {credit, sizeof credit});
-    call.uncredited = 0;
+// The last part of a reply has come.
+bool Workers::end_reply(Process& process, OpenCall& call, bool last) {
+  if (call.too_large) {
+    const InvocationId id = call.id;
+    process.channel.forget(id);
+    const WorkerReply ended{
+        {}, true, 0};  // the call has ended for its caller: this lets its worker go on
+    return events_->on_reply(process.id, id, ended);
   }
-  if (call.too_large) return true;
-  if (events_->takes_parts(process.id, call.id)) {
-    events_->on_reply_part(process.id, call.id, part);
+  Buffer whole = std::move(call.reply);
+  const std::string_view bytes = whole.view();
+  delivered_.push_back(std::move(whole));
+  return finish_reply(process, call, bytes, last);
+}
+
+// Hands on or collects a part of a large or streamed reply, and lets the worker send more.
+bool Workers::gather(Process& process, OpenCall& call, const ReplyPart& part) {
+  call.reply_bytes += part.bytes.size();
+  call.uncredited += static_cast<uint32_t>(part.bytes.size());
+  if (call.too_large) {
+    give_credit(process, call);
     return true;
   }
-  if (call.reply_bytes > limits_.reply_max) {
+  const bool in_parts = events_->takes_parts(process.id, call.id, part.stream);
+  const uint64_t most = in_parts && part.stream ? limits_.stream_max : limits_.reply_max;
+  if (call.reply_bytes > most && (part.stream || !in_parts)) {
     call.too_large = true;
     call.reply.release();
-    return events_->on_reply_too_large(process.id, call.id);
+    give_credit(process, call);
+    return events_->on_reply_too_large(process.id, call.id, in_parts);
   }
-  if (!buffers_.grow(call.reply, part.size())) {
+  if (in_parts) {
+    call.held = events_->on_reply_part(process.id, call.id, part) == Flow::hold;
+  } else if (!collect(call, part)) {
     violation(process, "the engine has no memory for its reply (limits.buffers)");
     return false;
   }
-  call.reply.append(part);
+  give_credit(process, call);
   return true;
+}
+
+// As Lambda has it where a stream is asked for as a whole: the head, eight zero bytes, the body.
+bool Workers::collect(OpenCall& call, const ReplyPart& part) {
+  constexpr std::string_view kBehindHead("\0\0\0\0\0\0\0\0", 8);
+  if (part.kind == ReplyPart::Kind::content_type) return true;
+  const bool head = part.kind == ReplyPart::Kind::http_head;
+  if (!buffers_.grow(call.reply, part.bytes.size() + (head ? kBehindHead.size() : 0))) return false;
+  call.reply.append(part.bytes);
+  if (head) call.reply.append(kBehindHead);
+  return true;
+}
+
+// Half of what it may have on its way is left when this comes: it never waits for a quick caller.
+void Workers::give_credit(Process& process, OpenCall& call) {
+  if (call.held || call.uncredited < kPartMax) return;
+  char credit[4];
+  put_u32(credit, call.uncredited);
+  process.channel.send_control(FrameType::credit, call.id, 0, {credit, sizeof credit});
+  call.uncredited = 0;
 }
 
 bool Workers::finish_reply(Process& process, OpenCall& call, std::string_view payload, bool last) {
   const InvocationId id = call.id;
-  const WorkerReply reply{payload, call.reply_is_error, call.exec_us, last};
+  const WorkerReply reply{payload, call.reply_is_error, call.exec_us, last, call.stream};
   const bool too_large = payload.size() > limits_.reply_max;
   process.channel.forget(id);
-  if (too_large && !events_->on_reply_too_large(process.id, id)) return false;
+  if (too_large && !events_->on_reply_too_large(process.id, id, false)) return false;
   return events_->on_reply(process.id, id, reply);
 }
 

@@ -81,8 +81,7 @@ void FakeProcesses::start(WorkerId id, const WorkerShape& shape, const FunctionS
 
 void FakeProcesses::start_zygote(WorkerId id, const FunctionSpecPtr& spec) {
   if (spec->zygote == Zygote::off) violation("a zygote for a function that wants none");
-  start(id,
-        {spec->runtime, spec->interpreter, spec->memory_bytes, spec->network, spec->tmp_bytes},
+  start(id, {spec->runtime, spec->interpreter, spec->memory_bytes, spec->network, spec->tmp_bytes},
         spec);
   workers_[id.slot].mould = true;
 }
@@ -481,7 +480,7 @@ void FakeProcesses::end_call(FakeWorker& worker, InvocationId id) {
   if (!worker.muted) {
     ledger_.call(call.tag).replied = true;
     if (call.fate == Fate::too_large) {
-      refused(worker, engine_->on_reply_too_large(worker.id, id), "REPLY that is too large");
+      refused(worker, engine_->on_reply_too_large(worker.id, id, false), "REPLY that is too large");
       if (random_.chance(500)) engine_->deliver();
     }
     const bool last = executing(worker) == 0 && random_.chance(faults_.leave);

@@ -47,6 +47,7 @@ class FakeProcesses final : public WorkerLink {
   void send(WorkerId worker, CallFrame&& call) override;
   void cancel(WorkerId worker, InvocationId call) override;
   void recall(WorkerId worker, InvocationId call) override;
+  void go_on(WorkerId, InvocationId) override {}
   void ping(WorkerId worker, uint16_t sequence) override;
   bool has_zygotes() const override { return true; }
   void start_zygote(WorkerId zygote, const FunctionSpecPtr& spec) override;
