@@ -116,6 +116,12 @@ def request_id_text(raw):
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
+def is_coroutine(handler):
+    """Is it run by _hearth_async.py? What merely returns something to be awaited is not."""
+    code = getattr(handler, "__code__", None) or getattr(getattr(handler, "__call__", None), "__code__", None)
+    return bool(getattr(code, "co_flags", 0) & (0x80 | 0x200))  # a coroutine, an asynchronous generator
+
+
 # ---- JSON
 
 def _default(value):

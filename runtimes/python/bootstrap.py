@@ -68,11 +68,13 @@ class Worker(object):
         self.stderr = logs.LogStream(self.sink, 2, "<stderr>")
         self.encode = calls.make_encode()
         self.running = None  # the request id of the executing call, 16 bytes
+        self.per_worker = 1
         self.exit_status = None  # set by a failure after which the worker must not go on
         self.moulding = False  # a fork is the shim's own: the child becomes a worker
 
     def running_text(self):
-        return calls.request_id_text(self.running) if self.running else ""
+        running = self.running() if callable(self.running) else self.running  # of several calls, the task's (_hearth_async.py)
+        return calls.request_id_text(running) if running else ""
 
     # ---- calls
 
@@ -145,21 +147,16 @@ class Worker(object):
         stream = self.channel.open_stream(call_id)
         try:
             for part in parts:
-                if isinstance(part, str):
-                    stream.send(part.encode("utf-8", "surrogatepass"))
-                elif isinstance(part, (bytes, bytearray, memoryview)):
-                    stream.send(bytes(part))
-                elif isinstance(part, dict) and not stream.begun:
-                    stream.begin(wire.HTTP_HEAD, self.encode(dict({"statusCode": 200}, **part)))
+                head, data = self.part_of(part, stream.begun)
+                if head:
+                    stream.begin(wire.HTTP_HEAD, data)
                     self.channel.flush()
                 else:
-                    raise BadPart("a part of a streamed reply is %s: bytes or text is expected%s"
-                                  % (type(part).__name__, ", a dict only as the first" if isinstance(part, dict) else ""))
+                    stream.send(data)
         except BaseException as error:
             report, bits = self.failure(error)
             self.sink.end_of_call()
-            if len(report) > wire.REPLY_PART_MAX:
-                report = self.encode(calls.error_object(type(error).__name__, str(error)[:1000], (), self.running_text()))
+            report = self.short(error, report)
             kind, data = (wire.CHUNK, report) if stream.begun else (wire.REPLY, wire.U32.pack(0) + report)
             if self.exit_status is not None:
                 self.channel.current = wire.NO_CALL
@@ -173,6 +170,23 @@ class Worker(object):
             stream.end()
         self.channel.flush()
 
+    def part_of(self, part, begun):
+        """What a generator yielded: (is it the head of the response?, its bytes)."""
+        if isinstance(part, str):
+            return False, part.encode("utf-8", "surrogatepass")
+        if isinstance(part, (bytes, bytearray, memoryview)):
+            return False, bytes(part)
+        if isinstance(part, dict) and not begun:
+            return True, self.encode(dict({"statusCode": 200}, **part))
+        raise BadPart("a part of a streamed reply is %s: bytes or text is expected%s"
+                      % (type(part).__name__, ", a dict only as the first" if isinstance(part, dict) else ""))
+
+    def short(self, error, report):
+        """An error's report for one frame."""
+        if len(report) <= wire.REPLY_PART_MAX:
+            return report
+        return self.encode(calls.error_object(type(error).__name__, str(error)[:1000], (), self.running_text()))
+
     def decode(self, event):
         try:
             return calls.decode_event(event)
@@ -181,11 +195,13 @@ class Worker(object):
 
     def reply_large(self, call_id, micros, data, bits):
         if len(data) > calls.REPLY_MAX:
-            bits = wire.ERROR
-            data = self.encode(calls.error_object(
-                "Function.ResponseSizeTooLarge",
-                "Response payload size exceeded maximum allowed payload size (%d bytes)." % calls.REPLY_MAX, (), self.running_text()))
+            data, bits = self.too_large(), wire.ERROR
         self.channel.send_large(call_id, micros, data, bits)
+
+    def too_large(self):
+        return self.encode(calls.error_object(
+            "Function.ResponseSizeTooLarge",
+            "Response payload size exceeded maximum allowed payload size (%d bytes)." % calls.REPLY_MAX, (), self.running_text()))
 
     def is_over(self, call_id, micros, data, bits):
         """Was the call's reply streamed? Does not return if the call ended the worker."""
@@ -232,6 +248,8 @@ class Worker(object):
         if isinstance(value, Generator):
             self.stream(self.channel.current, value)
             return b"", wire.STREAM
+        if hasattr(value, "__await__") and not callable(self.running):
+            return self.awaited(value)
         if flags & wire.HTTP and isinstance(value, (bytes, bytearray)):
             import base64
             return self.encode({"statusCode": 200, "headers": {"content-type": "application/octet-stream"}, "isBase64Encoded": True,
@@ -241,6 +259,17 @@ class Worker(object):
         report = calls.error_object("Runtime.MarshalError", "Unable to marshal response: %s" % error, (), self.running_text())
         self.sink.record(calls.describe(report), logs.ERROR_LEVEL)
         return self.encode(report), wire.ERROR
+
+    def awaited(self, value):
+        """The reply for what a plain handler returned to be awaited."""
+        try:
+            value = shim_module("_hearth_async").finish(value)
+        except BaseException as error:
+            return self.failure(error)
+        try:
+            return self.encode(value), 0
+        except BaseException as error:
+            return self.unencodable(value, 0, error)
 
     def set_trace(self, extension):
         try:
@@ -345,6 +374,7 @@ class Worker(object):
         sys.path[:] = first + [p for p in sys.path if p not in first]
         self.sink.configure(init.get("log_rate", logs.RATE), init.get("log_burst", logs.BURST))
         calls.Context.configure(init)
+        self.per_worker = max(1, init.get("per_worker", 1))
         gc.disable()
         try:
             try:
@@ -409,7 +439,10 @@ def main():
         else:
             worker.boot()
         handler = worker.init(worker.wait_for_init())
-        worker.serve(handler)
+        if calls.is_coroutine(handler):
+            shim_module("_hearth_async").serve(worker, handler)
+        else:
+            worker.serve(handler)
         worker.leave(0)
     except BaseException:
         os.write(2, ("hearth: the worker failed: " + traceback.format_exc()).encode("utf-8", "replace"))

@@ -13,9 +13,11 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "testing"))
 from conformance import ScriptConformance  # noqa: E402
-from fake_engine import CHUNK, CREDIT, ERROR, HANDBACK, LAST, LOG, MORE, RECALL, REPLY, STOP, STREAM, call, frame  # noqa: E402
+from fake_engine import CHUNK, CREDIT, ERROR, HANDBACK, LAST, LOG, MORE, PING, PONG, RECALL, REPLY, STOP, STREAM, call, frame  # noqa: E402
 
 PYTHON = os.environ.get("HEARTH_TEST_PYTHON", "/usr/bin/python3")
+VERSION = tuple(int(part) for part in subprocess.run([PYTHON, "-c", "print('%d.%d.%d' % __import__('sys').version_info[:3])"], stdout=subprocess.PIPE,
+                                                     check=True, encoding="ascii").stdout.split("."))
 ROOT = HERE / "testdata"
 
 
@@ -181,6 +183,94 @@ class Worker(ScriptConformance, unittest.TestCase):
         self.assertEqual(engine.expect(REPLY).payload, bytes(4) + b"half")
         broken = engine.expect(CHUNK)
         self.assertEqual((broken.flags, json.loads(broken.payload.decode())["errorType"]), (ERROR | LAST, "Runtime.ExitError"))
+        engine.send(frame(STOP))
+        self.assertEqual(engine.exit_status(), 3)
+
+    def coroutine(self, per_worker=1, handler="app.coroutine"):
+        engine = self.worker()
+        engine.init(self.root, handler, per_worker=per_worker)
+        return engine
+
+    def test_a_coroutine_is_awaited(self):
+        engine = self.coroutine()
+        self.assertEqual(engine.run({"do": "hello", "name": "you"}).value["message"], "Hello you")
+        outcome = engine.run({"do": "error"}, 2, 2)
+        self.assertEqual((outcome.is_error, outcome.value["errorType"], outcome.value["errorMessage"]), (True, "ValueError", "async"))
+        self.assertEqual(engine.run({"do": "bytes"}, 3, 3).value["errorType"], "Runtime.MarshalError")
+        self.assertEqual(engine.run(b"{", 4, 4).value["errorType"], "Runtime.UnmarshalError")
+        engine.send(frame(STOP))
+        self.assertEqual(engine.exit_status(), 0)
+        self.assertEqual(self.coroutine(handler="app.returns_awaitable").run({"name": "me"}).value["message"], "Hello me")
+
+    def test_coroutines_run_up_to_per_worker_at_once_and_logs_know_whose_they_are(self):
+        engine = self.coroutine(per_worker=4)
+        sent = time.monotonic()
+        for slot in range(1, 9):
+            engine.send(call({"do": "tick", "n": slot, "ms": 300}, slot, slot))
+        replies, texts = {}, {}
+        while len(replies) < 8:
+            got = engine.receive()
+            if got.kind == REPLY:
+                replies[got.slot] = json.loads(got.payload[4:].decode())
+            else:
+                texts.setdefault(got.slot, []).append(got.payload.decode())
+        took = time.monotonic() - sent
+        self.assertTrue(0.55 < took < 2.0, took)
+        self.assertEqual(sorted(replies), list(range(1, 9)))
+        self.assertEqual(max(most for _, most in replies.values()), 4)
+        for slot in range(1, 9):
+            lines = "".join(texts[slot])
+            self.assertIn("start %d\n" % slot, lines)
+            self.assertIn("log %d\n" % slot, lines)
+            if VERSION >= (3, 7):  # before, only the handler's own task knows
+                self.assertIn("child %d\n" % slot, lines)
+
+    def test_one_coroutine_at_a_time_by_default(self):
+        engine = self.coroutine()
+        for slot in (1, 2, 3):
+            engine.send(call({"do": "tick", "n": slot, "ms": 30}, slot, slot))
+        for slot in (1, 2, 3):
+            self.assertEqual(engine.outcome(slot, slot).value, [slot, 1])
+
+    def test_control_is_read_while_coroutines_wait(self):
+        engine = self.coroutine()
+        engine.send(call({"do": "tick", "n": 1, "ms": 500}, 1, 1) + call({"do": "hello"}, 2, 2))
+        time.sleep(0.1)
+        engine.send(frame(RECALL, b"", 0, 0, 2, 2) + frame(PING, b"", 0, 7))
+        kinds = [engine.expect_any(HANDBACK, PONG).kind, engine.expect_any(HANDBACK, PONG).kind]
+        self.assertEqual(sorted(kinds), sorted((HANDBACK, PONG)))
+        self.assertEqual(engine.outcome(1, 1).value[0], 1)
+
+    def test_large_replies_of_coroutines_wait_for_credit(self):
+        engine = self.coroutine(per_worker=2)
+        for size in (65529, 65530, 65531, 300000, 6000000):
+            outcome = engine.run({"do": "large", "size": size})
+            self.assertEqual((len(outcome.data), outcome.is_error), (size + 2, False))
+        self.assertEqual(engine.run({"do": "large", "size": 7000000}).value["errorType"], "Function.ResponseSizeTooLarge")
+
+    def test_an_asynchronous_generator_streams(self):
+        engine = self.coroutine(2, "app.aparts")
+        self.assertEqual(engine.run({"do": "x", "size": 3000000}).data, b"x" * 3000000 + b"body")
+        engine.send(call({"do": "head"}, 2, 2))
+        first = engine.expect(REPLY)
+        self.assertEqual((first.flags, first.aux, first.payload[4:]), (STREAM | MORE, 1, b'{"statusCode":201}'))
+        self.assertEqual(engine.expect(CHUNK).payload, b"body")
+        self.assertEqual(engine.expect(CHUNK).flags, 0)
+        engine.send(call({"do": "fail"}, 3, 3))
+        self.assertEqual(engine.expect(REPLY).payload[4:], b"body")
+        broken = engine.expect(CHUNK)
+        self.assertEqual((broken.flags, json.loads(broken.payload.decode())["errorType"]), (ERROR, "IndexError"))
+
+    def test_exit_in_a_coroutine_answers_every_running_call(self):
+        engine = self.coroutine(per_worker=3)
+        engine.send(call({"do": "tick", "n": 1, "ms": 5000}, 1, 1) + call({"do": "exit"}, 2, 2) + call({"do": "tick", "n": 3, "ms": 5000}, 3, 3))
+        engine.send(call({"do": "hello"}, 4, 4))
+        answers = {}
+        while len(answers) < 3:
+            got = engine.expect_any(REPLY, HANDBACK)
+            if got.kind == REPLY:
+                answers[got.slot] = (got.flags, json.loads(got.payload[4:].decode())["errorType"])
+        self.assertEqual(answers, {1: (ERROR, "Runtime.ExitError"), 3: (ERROR, "Runtime.ExitError"), 2: (ERROR | LAST, "Runtime.ExitError")})
         engine.send(frame(STOP))
         self.assertEqual(engine.exit_status(), 3)
 

@@ -1,13 +1,16 @@
 """Functions that name a version of their language, on a machine that has it, another one, or several: real interpreters, in the sandbox."""
+import base64
+import concurrent.futures
 import json
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
-from harness import EXIT, ROOT, Daemon, DaemonTest, user_mode_problem
+from harness import EXIT, PATIENCE, ROOT, Daemon, DaemonTest, user_mode_problem, wait_until
 
 sys.path.insert(0, str(ROOT / "tests/tools"))
 import old_node  # noqa: E402
@@ -154,7 +157,6 @@ class SeveralNodes(DaemonTest):
         def parked():
             return [line for line in self.daemon.request("GET", "/metrics").text.splitlines()
                     if line.startswith("hearth_pool_target{") and 'interpreter="1"' in line and not line.endswith(" 0")]
-        from harness import wait_until
         wait_until(parked, "a parked worker of the second interpreter")
 
     def test_a_version_that_nobody_has_is_refused_with_both(self):
@@ -167,6 +169,55 @@ class SeveralNodes(DaemonTest):
         done = self.daemon.cli("doctor", "--config", self.daemon.config, server=False)
         self.assertIn(old_node.VERSION, done.stdout)
         self.assertIn("nodejs (by version)", done.stdout)
+
+
+ASYNC = """
+import asyncio, os, time
+time.sleep(%s)
+running = 0
+async def handler(event, context):
+    global running
+    running += 1
+    most = running
+    await asyncio.sleep(0.3)
+    running -= 1
+    print('seen', event['n'])
+    return [os.getpid(), most, event['n']]
+"""
+
+
+class Coroutines(DaemonTest):
+    """`async def` handlers in Python: up to per_worker calls in one worker, also in one that was forked from a zygote."""
+
+    def calls(self, name, count):
+        with concurrent.futures.ThreadPoolExecutor(count) as pool:
+            replies = list(pool.map(lambda n: self.daemon.invoke(name, {"n": n}, headers={"X-Amz-Log-Type": "Tail"}), range(count)))
+        for n, reply in enumerate(replies):
+            self.assertEqual((reply.status, reply.json()[2]), (200, n), reply)
+            self.assertIn(f"seen {n}\n", base64.b64decode(reply.headers["x-amz-log-result"]).decode())
+        return [reply.json() for reply in replies]
+
+    def test_as_many_run_at_once_as_the_function_says(self):
+        self.daemon.python("many", ASYNC % 0, json.dumps({"concurrency": {"per_worker": 8, "workers_max": 1}}))
+        self.calls("many", 8)
+        began = time.monotonic()
+        replies = self.calls("many", 16)
+        self.assertLess(time.monotonic() - began, 3 * PATIENCE)
+        self.assertEqual(len({pid for pid, _, _ in replies}), 1)
+        self.assertGreater(max(most for _, most, _ in replies), 4)
+        self.assertLessEqual(max(most for _, most, _ in replies), 8)
+
+    def test_one_at_a_time_without_a_word(self):
+        self.daemon.python("one", ASYNC % 0, json.dumps({"concurrency": {"workers_max": 1}}))
+        self.assertEqual({most for _, most, _ in self.calls("one", 3)}, {1})
+
+    def test_workers_that_are_forked_from_a_zygote(self):
+        self.daemon.python("forked", ASYNC % 0.3, json.dumps({"concurrency": {"per_worker": 2, "workers_max": 4}}))
+        self.calls("forked", 2)
+        wait_until(lambda: self.daemon.metrics()["hearth_zygotes"], "a zygote")
+        replies = self.calls("forked", 8)
+        self.assertGreater(len({pid for pid, _, _ in replies}), 1)
+        self.assertEqual(max(most for _, most, _ in replies), 2)
 
 
 @unittest.skipIf(user_mode_problem(), str(user_mode_problem()))

@@ -218,3 +218,76 @@ def do_direct(event, context):
 
 def do_child(event, context):
     return "socket" not in os.popen("ls -l /proc/self/fd").read()
+
+
+_running = 0
+_most = 0
+
+
+async def coroutine(event, context):
+    return await globals()["co_" + event["do"]](event, context)
+
+
+async def co_hello(event, context):
+    return {"message": "Hello " + event.get("name", "nobody"), "id": context.aws_request_id}
+
+
+async def co_tick(event, context):
+    import asyncio
+    global _running, _most
+    _running += 1
+    _most = max(_most, _running)
+    print("start %d" % event["n"])
+    logging.getLogger().warning("log %d", event["n"])
+    await asyncio.sleep(event["ms"] / 1000.0)
+    await asyncio.gather(child(event["n"]), asyncio.sleep(0))
+    _running -= 1
+    return [event["n"], _most]
+
+
+async def child(number):
+    print("child %d" % number)
+
+
+async def co_error(event, context):
+    raise ValueError("async")
+
+
+async def co_large(event, context):
+    return "x" * event["size"]
+
+
+async def co_bytes(event, context):
+    return {1, 2}
+
+
+async def co_exit(event, context):
+    import asyncio
+    await asyncio.sleep(0.05)
+    sys.exit(3)
+
+
+async def co_spin(event, context):
+    import asyncio
+    for _ in range(60):
+        time.sleep(0.01)
+        await asyncio.sleep(0)
+    return "spun"
+
+
+async def aparts(event, context):
+    import asyncio
+    if event["do"] == "head":
+        yield {"statusCode": 201}
+    left = event.get("size", 0)
+    while left > 0:
+        yield b"x" * min(left, 100000)
+        left -= 100000
+    yield "body"
+    await asyncio.sleep(0.01)
+    if event["do"] == "fail":
+        raise IndexError("midway")
+
+
+def returns_awaitable(event, context):
+    return co_hello(event, context)
