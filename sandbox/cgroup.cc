@@ -44,6 +44,14 @@ Failure Cgroups::prepare(uint32_t slot, const CgroupLimits& limits, UniqueFd& cl
   return limit(slot, limits);
 }
 
+void Cgroups::remove(uint32_t slot) {
+  const SlotName name(slot);
+  for (size_t i = 0; i < count_; ++i) {
+    const Hierarchy& h = hierarchies_[i];
+    if (unlinkat(h.root.get(), name.text, AT_REMOVEDIR) == 0 && h.v2) killed_[slot] = false;
+  }
+}
+
 Failure Cgroups::attach(uint32_t slot, pid_t pid) {
   const SlotName name(slot);
   for (size_t i = 0; i < count_; ++i) {

@@ -74,6 +74,8 @@ class Cgroups {
   void kill(uint32_t slot);
   CgroupEvents events(uint32_t slot) const;
 
+  // A slot's groups, if they are empty; else they stay for its next use.
+  void remove(uint32_t slot);
   // The groups must be empty, or become so within a second.
   void remove_all();
 

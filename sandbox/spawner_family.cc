@@ -58,7 +58,10 @@ void Spawner::leave_family(Slot& slot) {
   if (slot.state == State::kRunning && slot.deadline_ms != 0) --untold_;
   if (slot.family == kNone) return;
   Family& family = families_[slot.family];
-  if (--family.slots == 0) family = Family{};
+  if (--family.slots > 0) return;
+  // Families come and go more rarely than slots are used: their groups are not kept.
+  cgroups_.remove(family_group(slot.family));
+  family = Family{};
 }
 
 // Out of the group of the family's init, or of the zygote, into the slot's own.
