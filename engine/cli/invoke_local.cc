@@ -94,6 +94,7 @@ Exit run_invoke_local(const InvokeOptions& options, Output& output) {
     ::signal(outcome->signal, SIG_DFL);
     ::raise(outcome->signal);
   }
+  if (!outcome->note.empty()) output.err(fmt::format("note: {}\n", shown(output, outcome->note)));
   return finish(options, *outcome, output);
 }
 

@@ -52,6 +52,7 @@ class LocalCall {
  private:
   void on_deployed(const Result<Deployed>& deployed) {
     if (!deployed) return fail(deployed.error());
+    if (deployed->record.substituted) outcome_.note = substitution_note(deployed->record);
     CallRequest call;
     call.function = engine_.invoke_port().find(outcome_.function);
     call.request_id = ids_.next();

@@ -26,6 +26,7 @@ struct LocalOutcome {
   std::string payload;         // the reply, or error JSON; empty for a platform error
   std::string detail;
   std::string function;
+  std::string note;  // substitution_note(), or empty
   std::string request_id;
   microseconds init{0};
   microseconds exec{0};

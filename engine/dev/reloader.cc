@@ -175,6 +175,11 @@ void Reloader::on_deployed(Entry& entry, Stage next, Result<Deployed> deployed) 
   }
   entry.revision = deployed->record.spec.revision;
   entry.stage = next;
+  const FunctionRecord& record = deployed->record;
+  std::string note =
+      record.substituted && next != Stage::trying ? substitution_note(record) : entry.note;
+  if (note != entry.note) console_.warning(note);
+  entry.note = std::move(note);
   if (next != Stage::warming) return look_at(entry);
   end_trial(entry);
   if (entry.broken) {

@@ -77,6 +77,7 @@ class Reloader {
     bool served = false;    // some code of its name has served
     bool broken = false;    // what serves is known not to load
     bool on_trial = false;  // the trial is deployed
+    std::string note;       // substitution_note(), once it was told
   };
 
   void read(Entry& entry);

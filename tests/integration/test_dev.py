@@ -177,6 +177,21 @@ class Loop(Work):
             self.assertIn("new code is live", dev.shown)
             dev.end()
 
+    def test_a_version_that_is_not_there_is_told_once_and_the_nearest_runs_it(self):
+        path = self.write("py/app.py", PY.format("one"))
+        self.write("py/function.yaml", "runtime: python3.99\n")
+        dev = Dev(self, path.parent).ready()
+        dev.serves("one")
+        save(path, PY.format("two"))
+        dev.serves("two")
+        self.assertEqual(dev.shown.count("'py' asks for python3.99"), 1, dev.shown)
+
+    def test_a_function_may_stream(self):
+        self.write("py/app.py", "def handler(event, context):\n    yield 'one '\n    yield 'two'\n")
+        dev = Dev(self, self.work / "py").ready()
+        self.assertEqual(dev.get("/x").text, "one two")
+        dev.wait("py GET /x  200 ")
+
     def test_code_that_does_not_load_is_shown_at_once_while_the_old_code_serves(self):
         cases = (("py/app.py", PY, "def handler(event, context)\n    return 1\n", "SyntaxError", "line 1"),
                  ("py/app.py", PY, "import nothing_like_it\n", "nothing_like_it", "line 1"),
