@@ -102,8 +102,11 @@ Status refuse_unsupported(const Json& root) {
 Status read_configuration(const Json& root, ConfigurationPatch& patch) {
   HEARTH_TRY(refuse_unsupported(root));
   patch.runtime_label = HEARTH_TRY(string_field(root, "Runtime", "Runtime"));
-  if (patch.runtime_label)
-    patch.runtime = HEARTH_TRY(parse_runtime_label(*patch.runtime_label)).runtime;
+  if (patch.runtime_label) {
+    const auto label = parse_runtime_label(*patch.runtime_label);
+    if (!label) return bad(fmt::format("Runtime {}", label.error().detail));
+    patch.runtime = label->runtime;
+  }
   patch.handler = HEARTH_TRY(string_field(root, "Handler", "Handler"));
   patch.description = HEARTH_TRY(string_field(root, "Description", "Description"));
   patch.role = HEARTH_TRY(string_field(root, "Role", "Role"));

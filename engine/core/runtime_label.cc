@@ -28,8 +28,7 @@ bool take(std::string_view& text, std::string_view prefix) {
 }
 
 Error bad(std::string_view label, std::string_view why) {
-  return Error{Code::invalid_parameter,
-               fmt::format("Runtime '{}': {}", label.substr(0, kShown), why)};
+  return Error{Code::invalid_parameter, fmt::format("'{}': {}", label.substr(0, kShown), why)};
 }
 
 }  // namespace
