@@ -40,7 +40,7 @@ ARGUMENTS = parse()
 if ARGUMENTS.bin:
     os.environ["HEARTH_BIN"] = str(pathlib.Path(ARGUMENTS.bin).resolve())
 
-from harness import PATIENCE, command_line, descendants, rss_kib, scaled, wait_until  # noqa: E402
+from harness import PATIENCE, SCALE, command_line, descendants, rss_kib, scaled, wait_until  # noqa: E402
 from rig import Rig  # noqa: E402
 
 # Memory may stay where it is not given back: the allocator's pages, SQLite's cache (2 MB), the histograms of functions. Beyond a tenth of the
@@ -50,7 +50,7 @@ SPAWNER_GROWTH_KIB = 256
 WARM_UP = 0.1
 LONGEST_CALL_S = 10
 FUNCTIONS = 12
-SLOTS = 56  # limits.workers: more than the rounds have at once, and the memory budget allows them all
+SLOTS = 56 if SCALE >= 1 else 28  # limits.workers: more than the rounds have at once, and the memory budget allows them all
 LANES = 3  # one thread each; a lane has every third function, so each has native ones and an interpreter
 KILL_PATIENCE_S = 10
 CHECK_EVERY = 250  # rounds between looks at descendants that should not pile up
