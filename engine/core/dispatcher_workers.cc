@@ -147,8 +147,10 @@ bool Dispatcher::on_reply(WorkerId id, InvocationId call_id, const WorkerReply& 
   Worker& worker = *call->worker;
   Function& function = *call->function;
   if (call->finished) {
-    ++stats_.dropped_replies;
-    ++function.stats.dropped;
+    if (!call->lingers) {
+      ++stats_.dropped_replies;
+      ++function.stats.dropped;
+    }
   } else {
     finish(*call, reply.is_error ? Outcome::Kind::function_error : Outcome::Kind::reply,
            Code::function_failed, reply.payload, {});
@@ -160,6 +162,8 @@ bool Dispatcher::on_reply(WorkerId id, InvocationId call_id, const WorkerReply& 
     function.stats.exec.record(exec_us);
   }
   worker.served = true;
+  call->lingers = reply.lingers;
+  if (reply.lingers) return true;
   detach(*call);
   release(*call);
   if (reply.last) {

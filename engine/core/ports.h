@@ -193,6 +193,9 @@ struct WorkerReply {
   uint32_t exec_us = 0;
   bool last = false;      // the worker ends after it: it gets no further call
   bool streamed = false;  // `exec_us` is not known then
+  // The call has ended for its caller only: it keeps its place in the worker, and its deadline,
+  // until a second on_reply() without this. Not with `last`.
+  bool lingers = false;
 };
 
 class WorkerEvents {

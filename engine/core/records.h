@@ -42,6 +42,7 @@ struct Call : ListLink<InQueue>, ListLink<InFlight> {
   bool finished = false;  // its end was reported (or nobody waits); a sent call stays with its
                           // worker until that lets it go
   bool expired = false;   // finished because its deadline passed while it was sent
+  bool lingers = false;   // WorkerReply::lingers
   Function* function = nullptr;
   Worker* worker = nullptr;  // when sent
   uint64_t order = 0;        // of submission: a call that comes back takes its old place

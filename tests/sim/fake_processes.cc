@@ -447,7 +447,7 @@ void FakeProcesses::speak(const Event& event, FakeWorker& worker) {
 }
 
 void FakeProcesses::reply(FakeWorker& worker, InvocationId id, uint64_t tag, bool is_error,
-                          uint32_t exec_us, bool last) {
+                          uint32_t exec_us, bool last, bool lingers) {
   if (worker.muted) return;
   replies_.push_back(fmt::format("reply {}", tag));
   WorkerReply answer;
@@ -455,6 +455,7 @@ void FakeProcesses::reply(FakeWorker& worker, InvocationId id, uint64_t tag, boo
   answer.is_error = is_error;
   answer.exec_us = exec_us;
   answer.last = last;
+  answer.lingers = lingers;
   refused(worker, engine_->on_reply(worker.id, id, answer), "REPLY");
 }
 
@@ -481,6 +482,10 @@ void FakeProcesses::end_call(FakeWorker& worker, InvocationId id) {
     ledger_.call(call.tag).replied = true;
     if (call.fate == Fate::too_large) {
       refused(worker, engine_->on_reply_too_large(worker.id, id, false), "REPLY that is too large");
+      if (random_.chance(500)) engine_->deliver();
+    }
+    if (random_.chance(50)) {  // as a worker that has more to do when its caller has the reply
+      reply(worker, id, call.tag, call.fate == Fate::error, call.exec_us, false, true);
       if (random_.chance(500)) engine_->deliver();
     }
     const bool last = executing(worker) == 0 && random_.chance(faults_.leave);

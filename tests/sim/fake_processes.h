@@ -157,7 +157,7 @@ class FakeProcesses final : public WorkerLink {
   void hand_back(FakeWorker& worker, InvocationId id, uint32_t tries);
   void talk_nonsense(FakeWorker& worker);
   void reply(FakeWorker& worker, InvocationId id, uint64_t tag, bool is_error, uint32_t exec_us,
-             bool last = false);
+             bool last = false, bool lingers = false);
   void refused(FakeWorker& worker, bool accepted, const char* frame);
   static size_t executing(const FakeWorker& worker);
 
