@@ -32,11 +32,12 @@ class Body {
   // Puts the complete body into `request`: views and pointers into this.
   void give_to(Request& request);
 
+  // Makes `detail`, static storage, its refusal; returns false.
+  bool refuse(Code code, std::string_view detail);
   uint64_t size() const { return size_; }
   const Refusal& refusal() const { return refusal_; }
 
  private:
-  bool refuse(Code code, std::string_view detail);
   bool append(std::string_view part);
   bool write_to_file(std::string_view part);
 

@@ -25,8 +25,13 @@ Scope::~Scope() {
     connection_.core_.remove(connection_.id_);
 }
 
-Connection::Connection(ServerCore& core, UniqueFd fd, const Peer& peer, bool functions_only)
-    : core_(core), fd_(std::move(fd)), peer_(peer), functions_only_(functions_only) {}
+Connection::Connection(ServerCore& core, UniqueFd fd, const Peer& peer, bool functions_only,
+                       uint32_t listener)
+    : core_(core),
+      fd_(std::move(fd)),
+      peer_(peer),
+      functions_only_(functions_only),
+      listener_(listener) {}
 
 bool Connection::open(ConnectionId id) {
   Scope scope(*this);
@@ -168,7 +173,7 @@ void Connection::update_events() {
   if (stage_ == Stage::closed) return;
   const bool answering =
       stage_ == Stage::waiting || stage_ == Stage::streaming || stage_ == Stage::flushing;
-  const bool reading = !end_of_input_ && (!answering || input_left() < kInputMax);
+  const bool reading = !end_of_input_ && !held_ && (!answering || input_left() < kInputMax);
   const int wanted = (reading ? UV_READABLE : 0) | (outbox_.waiting() > 0 ? UV_WRITABLE : 0);
   if (wanted != poll_.events()) poll_.set(wanted);
 }
@@ -230,6 +235,7 @@ bool Connection::consume_head(std::string_view bytes, size_t& used) {
   request.peer = peer_.text;
   request.peer_port = peer_.port;
   request.functions_only = functions_only_;
+  request.listener = listener_;
   is_head_request_ = request.method == "HEAD";
   http_1_0_ = request.http_1_0;
   keep_alive_ = parser_.keep_alive();
@@ -255,22 +261,69 @@ bool Connection::receive_body(Request& request, const HeadDecision& decision,
   const std::string_view rest = bytes.substr(parser_.head_size());
   if (!begin_body(request, decision, !rest.empty())) return true;
   size_t body_used = 0;
-  const Parser::Step step =
-      rest.empty() ? Parser::Step::more
-                   : parser_.parse_body(rest, Parser::BodyFn::to<&Connection::on_body_part>(this),
-                                        body_used);
+  const Parser::Step step = rest.empty() ? Parser::Step::more : parse_body(rest, body_used);
+  if (stage_ == Stage::closed) return false;
   used += body_used;
   if (step == Parser::Step::done) {
-    body_.give_to(request);
+    give_body(request);
     hand_over(request);
   } else if (step == Parser::Step::failed || !body_.settle() || !park_head(request, bytes)) {
     refuse_body(request);
   } else {
     stage_ = Stage::body;
-    set_deadline(core_.limits.body_timeout);
+    await_body();
     return false;
   }
   return true;
+}
+
+// Nobody but the handler is waited for while it takes nothing.
+void Connection::await_body() {
+  if (!held_) return set_deadline(core_.limits.body_timeout);
+  set_no_deadline();
+  update_events();
+}
+
+Parser::Step Connection::parse_body(std::string_view bytes, size_t& used) {
+  return parser_.parse_body(
+      bytes, Parser::BodyFn::to<&Connection::on_body_part>(this), used,
+      streams_in_ ? Parser::BodyFn::to<&Connection::on_trailers>(this) : Parser::BodyFn());
+}
+
+bool Connection::on_body_part(std::string_view part) {
+  if (!streams_in_) return body_.add(part);
+  if (part.size() > streamed_left_) {
+    body_.refuse(Code::body_too_large, "the body is longer than this path takes");
+    return false;
+  }
+  streamed_left_ -= part.size();
+  held_ = !core_.handler.on_body(id_, part);
+  return stage_ != Stage::closed;
+}
+
+bool Connection::on_trailers(std::string_view lines) {
+  if (trailers_.size() + lines.size() <= core_.limits.head_max &&
+      core_.buffers.grow(trailers_, lines.size())) {
+    trailers_.append(lines);
+    return true;
+  }
+  body_.refuse(Code::head_too_large, "the trailers are longer than a head may be");
+  return false;
+}
+
+void Connection::give_body(Request& request) {
+  if (!streams_in_) return body_.give_to(request);
+  streams_in_ = false;
+  held_ = false;
+  request.trailers = trailers_.view();
+}
+
+void Connection::read_on() {
+  Scope scope(*this);
+  if (!held_ || stage_ != Stage::body) return;
+  held_ = false;
+  await_body();
+  update_events();
 }
 
 // False: the body is refused.
@@ -281,7 +334,12 @@ bool Connection::begin_body(const Request& request, const HeadDecision& decision
                      &request);
     return false;
   }
-  if (decision.body == HeadDecision::Body::spool) {
+  if (decision.body == HeadDecision::Body::stream) {
+    streams_in_ = true;
+    streamed_left_ = decision.body_max;
+    core_.handler.on_stream(id_, request);
+    if (stage_ == Stage::closed) return false;
+  } else if (decision.body == HeadDecision::Body::spool) {
     const Status opened = body_.to_file(core_.spool_dir, decision.body_max);
     if (!opened) {
       core_.log.error("http", "{}", opened.error().message());
@@ -298,20 +356,20 @@ bool Connection::begin_body(const Request& request, const HeadDecision& decision
 
 bool Connection::consume_body(std::string_view bytes, size_t& used) {
   size_t body_used = 0;
-  const Parser::Step step =
-      parser_.parse_body(bytes, Parser::BodyFn::to<&Connection::on_body_part>(this), body_used);
+  const Parser::Step step = parse_body(bytes, body_used);
+  if (stage_ == Stage::closed) return false;
   used += body_used;
   if (step == Parser::Step::failed || (step == Parser::Step::more && !body_.settle())) {
     refuse_body(*parked_head());
     return true;
   }
   if (step == Parser::Step::more) {
-    set_deadline(core_.limits.body_timeout);
+    await_body();
     return false;
   }
   Request request;
   static_cast<RequestHead&>(request) = *parked_head();
-  body_.give_to(request);
+  give_body(request);
   hand_over(request);
   return true;
 }
@@ -352,6 +410,7 @@ void Connection::hand_over(Request& request) {
   set_no_deadline();
   ++core_.stats.requests;
   core_.handler.on_request(id_, request);
+  trailers_.release();
   body_.reset();
   parked_.release();
 }
@@ -371,6 +430,7 @@ void Connection::refuse_and_close(const Refusal& refusal, const RequestHead* hea
 
 void Connection::refuse(const Refusal& refusal, const RequestHead* head) {
   ++core_.stats.refused_requests;
+  break_stream();
   RefusalAnswer& answer = core_.refusal_answer;
   answer.body.clear();
   answer.content_type = {};

@@ -40,7 +40,8 @@ enum class Stage : uint8_t {
 // one is open *this is not destroyed, whatever a handler does.
 class Connection {
  public:
-  Connection(ServerCore& core, UniqueFd fd, const Peer& peer, bool functions_only);
+  Connection(ServerCore& core, UniqueFd fd, const Peer& peer, bool functions_only,
+             uint32_t listener);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -57,6 +58,8 @@ class Connection {
   int64_t write(std::string_view part);
   bool finish();
   void abort();
+  void read_on();
+  uint32_t listener() const { return listener_; }
 
   // Closes now; the handler is told when a request waits.
   void close_as_gone();
@@ -81,7 +84,12 @@ class Connection {
                     size_t& used);
   bool begin_body(const Request& request, const HeadDecision& decision, bool bytes_follow);
   bool consume_body(std::string_view bytes, size_t& used);
-  bool on_body_part(std::string_view part) { return body_.add(part); }
+  void await_body();
+  void give_body(Request& request);
+  void break_stream();
+  Parser::Step parse_body(std::string_view bytes, size_t& used);
+  bool on_body_part(std::string_view part);
+  bool on_trailers(std::string_view lines);
   bool park_head(const RequestHead& head, std::string_view bytes);
   RequestHead* parked_head();
   void refuse_body(const RequestHead& head);
@@ -119,6 +127,8 @@ class Connection {
   Buffer parked_;  // the head of a request whose body is still coming: RequestHead, its headers,
                    // its bytes
   Body body_;
+  uint64_t streamed_left_ = 0;  // of a streamed body: what may still come
+  Buffer trailers_;
   Outbox outbox_;
 
   Peer peer_;
@@ -126,6 +136,7 @@ class Connection {
   uint32_t linger_left_ = 0;  // how many bytes are still dropped
   Stage stage_ = Stage::idle;
   bool functions_only_;
+  const uint32_t listener_;
   bool head_timed_ = false;  // the deadline of this head is set
   bool is_head_request_ = false;
   bool http_1_0_ = false;
@@ -135,6 +146,8 @@ class Connection {
   bool chunked_ = false;       // the streamed response
   bool no_body_ = false;       // the streamed response has none, whatever is written
   bool consuming_ = false;     // consume() is running and goes on with the next request by itself
+  bool streams_in_ = false;    // the body goes to the handler as it comes
+  bool held_ = false;          // ... which takes no more now
   bool end_of_input_ = false;  // the client has finished sending while its response was flushed
 };
 

@@ -144,6 +144,7 @@ bool Connection::finish() {
 
 void Connection::abort() {
   Scope scope(*this);
+  streams_in_ = false;
   if (stage_ != Stage::closed) close();
 }
 
@@ -173,9 +174,16 @@ void Connection::finish_close() {
   update_events();
 }
 
+// A body that is handed on part by part does not come to its end.
+void Connection::break_stream() {
+  held_ = false;
+  if (std::exchange(streams_in_, false)) core_.handler.on_gone(id_);
+}
+
 void Connection::close() {
   if (stage_ == Stage::closed) return;
   stage_ = Stage::closed;
+  break_stream();
   timer_.disarm();
   poll_.stop();
   fd_.reset();

@@ -116,6 +116,12 @@ Result<std::string> Listener::open(std::string_view text) {
   return fmt::format("{}:{}", self.text, self.port);
 }
 
+Status Listener::adopt(UniqueFd fd) {
+  fd_ = std::move(fd);
+  return poll_.start(core_.loop, fd_.get(), UV_READABLE,
+                     Poll::EventFn::to<&Listener::on_events>(this));
+}
+
 void Listener::on_events(int) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     SocketAddress from;
@@ -133,7 +139,7 @@ void Listener::on_events(int) {
       if (errno == EAGAIN || errno == EWOULDBLOCK) return;
       continue;  // this client is gone already
     }
-    core_.accepted(std::move(fd), describe(from.storage), functions_only_);
+    core_.accepted(std::move(fd), describe(from.storage), *this);
   }
 }
 

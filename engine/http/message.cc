@@ -32,6 +32,22 @@ std::string_view RequestHead::header(std::string_view lower) const {
   return {};
 }
 
+std::string_view Request::trailer(std::string_view lower) const {
+  for (std::string_view rest = trailers; !rest.empty();) {
+    const size_t end = rest.find("\r\n");
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 2);
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos || !equals_ignoring_case(line.substr(0, colon), lower))
+      continue;
+    std::string_view value = line.substr(colon + 1);
+    while (value.starts_with(' ') || value.starts_with('\t')) value.remove_prefix(1);
+    while (value.ends_with(' ') || value.ends_with('\t')) value.remove_suffix(1);
+    return value;
+  }
+  return {};
+}
+
 bool RequestHead::has_header(std::string_view lower) const {
   for (const HeaderView& h : headers) {
     if (equals_ignoring_case(h.name, lower)) return true;

@@ -36,6 +36,7 @@ struct RequestHead {
   std::string_view peer;  // the client's address, "127.0.0.1"
   uint16_t peer_port = 0;
   bool functions_only = false;  // came in on http.functions_listen
+  uint32_t listener = 0;        // that of Server::adopt() on which it came, or 0
   bool http_1_0 = false;
   bool has_body = false;        // Content-Length above 0, or chunked
   uint64_t content_length = 0;  // 0 when chunked
@@ -52,6 +53,10 @@ struct Request : RequestHead {
   UniqueFd* spool = nullptr;  // not null: the body was written to this unlinked file (offset 0);
                               // the handler may move it out
   uint64_t spool_size = 0;
+  std::string_view trailers;  // of a streamed body: lines "Name: value", each with its CRLF
+
+  // The value of the first trailer of that name, or an empty view. `lower` is in lower case.
+  std::string_view trailer(std::string_view lower) const;
 };
 
 // A response's head. `status` is 200..599; anything else is sent as 500. `headers` are written as

@@ -232,12 +232,16 @@ bool Parser::split_target(RequestHead& head) {
   return true;
 }
 
-Parser::Step Parser::parse_body(std::string_view bytes, BodyFn on_part, size_t& used) {
+Parser::Step Parser::parse_body(std::string_view bytes, BodyFn on_part, size_t& used,
+                                BodyFn on_trailers) {
   used = 0;
   on_part_ = on_part;
+  on_trailers_ = on_trailers;
   const Step step = in_trailers_ ? parse_trailers(bytes, used) : parse_data(bytes, used);
   if (step == Step::failed) return step;
   raw_bytes_ += used;
+  // Trailers that somebody asked for are no framing: who takes them bounds them.
+  if (in_trailers_ && on_trailers) return step;
   if (raw_bytes_ - body_bytes_ > kFramingFree + kFramingPerByte * body_bytes_) {
     return refuse(Code::http_malformed, "chunk framing out of proportion to its data");
   }
@@ -270,6 +274,7 @@ Parser::Step Parser::parse_trailers(std::string_view bytes, size_t& used) {
   const bool ended = error == HPE_PAUSED && llhttp_get_error_pos(&llhttp_) == bytes.data() + used;
   if (ended != (verdict == HeadGuard::Verdict::complete) || (error == HPE_PAUSED && !ended))
     return refuse(Code::http_malformed, "the trailers do not end where their empty line is");
+  if (on_trailers_ && !on_trailers_(bytes.substr(0, used))) return Step::failed;
   return ended ? Step::done : Step::more;
 }
 

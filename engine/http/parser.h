@@ -42,10 +42,11 @@ class Parser {
   // expectation.
   Step parse_head(std::string_view bytes, std::span<HeaderView> table, RequestHead& head);
 
-  // The bytes behind the head. `used`: how many of them belong to this request. Trailers are read
-  // and dropped; their lines are held to the rules of the head's. Refused also: chunk framing
-  // (sizes, extensions, trailers) out of proportion to the data that it carries.
-  Step parse_body(std::string_view bytes, BodyFn on_part, size_t& used);
+  // The bytes behind the head. `used`: how many of them belong to this request. Trailers are read,
+  // and dropped unless `on_trailers` is set: it takes their lines as they came, in any pieces. They
+  // are held to the rules of the head's. Refused also: chunk framing (sizes, extensions, trailers)
+  // out of proportion to the data that it carries.
+  Step parse_body(std::string_view bytes, BodyFn on_part, size_t& used, BodyFn on_trailers = {});
 
   const Refusal& refusal() const { return refusal_; }
   // After parse_head(): what the request asks for.
@@ -77,6 +78,7 @@ class Parser {
   std::string_view name_;  // of the header line that is being read
   std::string_view target_;
   BodyFn on_part_;
+  BodyFn on_trailers_;
   uint64_t body_bytes_ = 0;  // decoded
   uint64_t raw_bytes_ = 0;   // as they came
   bool head_done_ = false;

@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include "base/assert.h"
 #include "http/server_core.h"
 
 namespace hearth::http {
@@ -20,20 +21,28 @@ ServerCore::ServerCore(Loop& loop_in, BufferPool& buffers_in, const Limits& limi
   idle_.opened(this);
 }
 
-ServerCore::~ServerCore() { listeners.clear(); }
+ServerCore::~ServerCore() {
+  listeners.clear();
+  adopted.clear();
+}
 
-void ServerCore::accepted(UniqueFd fd, const Peer& peer, bool functions_only) {
+void ServerCore::accepted(UniqueFd fd, const Peer& peer, Listener& listener) {
   ++stats.accepted;
-  const bool room = connections.size() < limits.connections_max;
+  const bool room = connections.size() < limits.connections_max && !listener.full();
   if (!room) ++stats.refused_connections;
-  const ConnectionId id = connections.add(*this, std::move(fd), peer, functions_only);
+  if (!room && listener.id() != 0) return;  // a worker's: it has enough
+  const ConnectionId id =
+      connections.add(*this, std::move(fd), peer, listener.functions_only(), listener.id());
   if (!id) return;
   ++stats.connections;
+  listener.opened();
   Connection& connection = *connections.find(id);
   if (connection.open(id) && !room) connection.refuse_for_room();
 }
 
 void ServerCore::remove(ConnectionId id) {
+  const auto listener = adopted.find(connections.find(id)->listener());
+  if (listener != adopted.end()) listener->second->closed();
   connections.remove(id);
   --stats.connections;
   if (draining && connections.size() == 0 && drained_) wake();
@@ -71,6 +80,21 @@ void ServerCore::drain(Callback<void()> drained) {
   wake();
 }
 
+Status ServerCore::adopt(UniqueFd fd, uint32_t id, uint32_t connections_max) {
+  HEARTH_ASSERT(id != 0 && adopted.count(id) == 0);
+  auto listener = std::make_unique<Listener>(*this, false, id, connections_max);
+  HEARTH_TRY(listener->adopt(std::move(fd)));
+  adopted.emplace(id, std::move(listener));
+  return ok();
+}
+
+void ServerCore::drop(uint32_t id) {
+  if (adopted.erase(id) == 0) return;
+  connections.each([id](ConnectionId, Connection& connection) {
+    if (connection.listener() == id) connection.abort();
+  });
+}
+
 void ServerCore::close_all() {
   connections.each([](ConnectionId, Connection& connection) { connection.close_as_gone(); });
 }
@@ -93,6 +117,12 @@ Result<std::string> Server::listen(std::string_view address, bool functions_only
   return where;
 }
 
+Status Server::adopt(UniqueFd listener, uint32_t id, uint32_t connections_max) {
+  return impl_->adopt(std::move(listener), id, connections_max);
+}
+
+void Server::drop(uint32_t id) { impl_->drop(id); }
+
 bool Server::respond(ConnectionId connection, const ResponseHead& head, std::string_view body) {
   Connection* c = impl_->connections.find(connection);
   return c != nullptr && c->respond(head, body);
@@ -111,6 +141,10 @@ int64_t Server::write(ConnectionId connection, std::string_view part) {
 bool Server::finish(ConnectionId connection) {
   Connection* c = impl_->connections.find(connection);
   return c != nullptr && c->finish();
+}
+
+void Server::read_on(ConnectionId connection) {
+  if (Connection* c = impl_->connections.find(connection)) c->read_on();
 }
 
 void Server::abort(ConnectionId connection) {

@@ -20,7 +20,8 @@ namespace hearth::http {
 
 // What is to be done with a request whose head has come.
 struct HeadDecision {
-  enum class Body : uint8_t { buffer, spool, refuse } body = Body::buffer;
+  // stream: handed on part by part, by Handler::on_body.
+  enum class Body : uint8_t { buffer, spool, stream, refuse } body = Body::buffer;
   uint64_t body_max = 0;  // a larger body: 413 body_too_large
   Code refuse_code{};     // refuse: answered through Handler::render_refusal; the connection closes
                           // after it if a body was announced
@@ -46,6 +47,12 @@ class Handler {
   // The head is complete. Called once a request, before any of its body is read and before
   // 100-continue is sent.
   virtual HeadDecision on_head(const RequestHead& head) = 0;
+  // After HeadDecision::Body::stream, if the request has a body: on_stream once, on_body for each
+  // part, on_request (without a body) at its end, or on_gone. on_body answers whether it takes more
+  // now; else nothing is read of this client until Server::read_on(), but up to 64 KiB may still
+  // come. Both may abort() the connection; neither may respond.
+  virtual void on_stream(ConnectionId, const RequestHead&) {}
+  virtual bool on_body(ConnectionId, std::string_view) { return true; }
   // The request is complete. Exactly one response must follow, now or later: Server::respond, or
   // start / write / finish. The next request of the connection is not parsed before it.
   virtual void on_request(ConnectionId connection, Request& request) = 0;
@@ -89,6 +96,11 @@ class Server {
   // "127.0.0.1:4327", "[::1]:0". Returns the address in use, with the real port. Errors:
   // listen_failed, invalid_parameter.
   Result<std::string> listen(std::string_view address, bool functions_only);
+  // Takes a socket that listens, of which at most `connections_max` connections are open at a time.
+  // `id`, not 0 and not in use, is RequestHead::listener of what comes on it.
+  Status adopt(UniqueFd listener, uint32_t id, uint32_t connections_max);
+  // Closes that socket and its connections, without on_gone. An unknown id is ignored.
+  void drop(uint32_t id);
 
   // False when the connection is gone. `body` is copied only as far as the socket does not take it
   // at once. HEAD: the body is left out.
@@ -99,6 +111,8 @@ class Server {
   bool start(ConnectionId connection, const ResponseHead& head);
   int64_t write(ConnectionId connection, std::string_view part);
   bool finish(ConnectionId connection);
+  // After an on_body() that answered false.
+  void read_on(ConnectionId connection);
   // Closes without an answer, or in the middle of one (a stream that broke). No on_gone.
   void abort(ConnectionId connection);
 

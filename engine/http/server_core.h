@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/slab.h"
@@ -27,11 +28,13 @@ class ServerCore {
   ~ServerCore();
 
   // Takes a connection that was accepted.
-  void accepted(UniqueFd fd, const Peer& peer, bool functions_only);
+  void accepted(UniqueFd fd, const Peer& peer, Listener& listener);
   // Lets the connection go on with the bytes that it holds, in the next turn of the loop.
   void resume_later(ConnectionId id);
   // The connection has closed; its slot is freed.
   void remove(ConnectionId id);
+  Status adopt(UniqueFd fd, uint32_t id, uint32_t connections_max);
+  void drop(uint32_t id);
   void drain(Callback<void()> drained);
   void close_all();
 
@@ -45,6 +48,7 @@ class ServerCore {
   DateCache date;
   bool draining = false;
   std::vector<std::unique_ptr<Listener>> listeners;
+  std::unordered_map<uint32_t, std::unique_ptr<Listener>> adopted;  // by their ids
 
   // Scratch space: used within one callback only.
   const std::unique_ptr<char[]> read_buffer{new char[kReadBuffer]};

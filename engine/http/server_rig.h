@@ -26,6 +26,8 @@ struct TestHandler : Handler {
   bool hold = false;  // keep requests in `waiting` instead of answering
   std::vector<ConnectionId> waiting;
   std::function<void(ConnectionId, Request&)> on_request_do;  // instead of answering
+  std::function<void(ConnectionId, const RequestHead&)> on_stream_do;
+  std::function<bool(ConnectionId, std::string_view)> on_body_do;
   std::vector<std::string> seen;  // "METHOD TARGET body" of each request
   int heads = 0;
   int gone = 0;
@@ -44,6 +46,12 @@ struct TestHandler : Handler {
       return;
     }
     server->respond(connection, {.status = 200, .content_type = "text/plain"}, seen.back());
+  }
+  void on_stream(ConnectionId connection, const RequestHead& head) override {
+    on_stream_do(connection, head);
+  }
+  bool on_body(ConnectionId connection, std::string_view part) override {
+    return on_body_do(connection, part);
   }
   void on_gone(ConnectionId) override { ++gone; }
   void on_writable(ConnectionId) override { ++writable; }
