@@ -112,6 +112,14 @@ def digest(path):
         return error.strerror
 
 
+def first_words(path):
+    """Of each line; what stands behind them, how much is used, changes all the time."""
+    try:
+        return sorted(line.split()[0] for line in pathlib.Path(path).read_text().splitlines() if line.split())
+    except OSError as error:
+        return error.strerror
+
+
 def listing(folder):
     try:
         return sorted(os.listdir(folder))
@@ -131,7 +139,8 @@ class Picture:
         """`work`: the daemon's folder. Another run at the same time may leave marks for a moment, so wait for those to go."""
         self.facts = {f"sysctl {name}": digest("/proc/sys/" + name) for name in self.SETTINGS}
         self.facts.update({f"file {path}": digest(path) for path in ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/hosts", "/etc/resolv.conf",
-                                                                     "/etc/ld.so.preload", "/proc/swaps", "/proc/modules")})
+                                                                     "/etc/ld.so.preload")})
+        self.facts.update({f"names in {path}": first_words(path) for path in ("/proc/swaps", "/proc/modules")})
         self.facts.update({f"names in {folder}": listing(folder) for folder in ("/", "/etc", "/usr", "/usr/bin", "/var", "/boot")})
         self.facts["marked files"] = [path for folder in ("/tmp", "/dev/shm", "/var/tmp", "/dev/mqueue", str(work)) for path in self.marked(folder)]
         self.facts["marked sockets"] = sorted(line.split()[-1] for line in pathlib.Path("/proc/net/unix").read_text().splitlines()
