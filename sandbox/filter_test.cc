@@ -82,7 +82,7 @@ class Filter {
 }  // namespace
 
 TEST_CASE("every line of every policy does what it says") {
-  const char* name = GENERATE("python3", "nodejs", "native", "init");
+  const char* name = GENERATE("python3", "nodejs", "native", "custom", "init");
   const bool degraded = GENERATE(false, true);
   if (degraded && std::string_view(name) == "init") return;
   CAPTURE(name, degraded);

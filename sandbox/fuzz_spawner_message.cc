@@ -13,8 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     config.memory_max = 1 << 30;
     config.tmp_bytes = 1 << 20;
     config.tmp_max = 1 << 24;
-    config.runtimes_count = 2;
+    config.runtimes_count = 3;
     config.runtimes[0].path[0] = '/';
+    config.runtimes[2].api = 1;
   }
   const std::span<const std::byte> message(reinterpret_cast<const std::byte*>(data), size);
   (void)static_cast<bool>(check_config(message, scratch));
@@ -25,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (request.slot >= config.slots_max) abort();
   if (request.type == MessageType::kKill || request.type == MessageType::kFreeze ||
       request.type == MessageType::kThaw || request.type == MessageType::kKillLeftovers ||
-      request.type == MessageType::kCountLeftovers)
+      request.type == MessageType::kCountLeftovers || request.type == MessageType::kTerminate)
     return 0;
   if (request.zygote_slot >= config.slots_max) abort();
   if (request.cpu_millis > kCpuMillisMax) abort();

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -105,6 +107,24 @@ Failure send_stub(int report_fd) {
   return send_descriptor(report_fd, Report::Kind::kStub, stub.get());
 }
 
+// Whoever connects to it is in this network namespace, whoever accepts.
+Failure send_api_listener(int report_fd) {
+  constexpr int kBacklog = 128;
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return Failure::at("socket for the API");
+  const int on = 1;
+  setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, "reno", 4);  // as http/listener.cc has it
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(kApiPort);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return Failure::at("bind the API's socket");
+  if (listen(fd.get(), kBacklog) != 0) return Failure::at("listen for the API");
+  return send_descriptor(report_fd, Report::Kind::kApi, fd.get());
+}
+
 // From here on, what the filter notifies waits for the agent.
 Failure load_filter_and_send_listener(const Launch& l) {
   UniqueFd listener;
@@ -191,6 +211,7 @@ void load_final_filter(const Launch& l) {
     if (const Failure failure = read_environment(kChannelFd, kWorkerEnvironment, environment))
       fail_late(failure);
   }
+  if (runtime.api == 1) close(kChannelFd);
   execve(path, const_cast<char* const*>(argv), const_cast<char* const*>(environment));
   if (l.own_environment) fail_late(Failure::at("exec the worker"));
   fail(l, Failure::at("exec the worker"));
@@ -357,6 +378,7 @@ void run_init(Launch l) {
     if (sethostname("hearth", 6) != 0) fail(l, Failure::at("set the host name"));
     if (l.network != Network::kHost) must(l, loopback_up());
     if (l.network == Network::kEgress) must(l, send_stub(l.report));
+    if (l.runtime != nullptr && l.runtime->api == 1) must(l, send_api_listener(l.report));
     must(l, send_namespace(l.report, Report::Kind::kMounts, "/proc/self/ns/mnt"));
     must(l, enter_sandbox_root({l.tmp_bytes, l.code, l.network == Network::kHost}));
   } else if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {

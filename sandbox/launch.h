@@ -22,6 +22,7 @@ struct Report {
     kUserNamespace = 5,  // from the worker in user mode
     kListener = 6,       // from the worker, the last before its exec: of its filter
     kInit = 7,           // from an init that the generic zygote has cloned, first of all
+    kApi = 8,            // from init, of a runtime with `api`: its listening socket
   };
   Kind kind;
   int32_t error;

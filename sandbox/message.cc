@@ -46,6 +46,8 @@ Failure check_runtime(const RuntimeEntry& runtime) {
     return {"config: a runtime's path is not absolute", EINVAL};
   if (runtime.zygote > 1 || (runtime.zygote == 1 && runtime.path[0] == '\0'))
     return {"config: a runtime's zygote", EINVAL};
+  if (runtime.api > 1 || (runtime.api == 1 && runtime.zygote == 1))
+    return {"config: a runtime's api", EINVAL};
   if (runtime.args_count > kArgsMax) return {"config: too many arguments", EINVAL};
   if (runtime.environment_skips > runtime.args_count)
     return {"config: more arguments to leave out than there are", EINVAL};
@@ -92,6 +94,12 @@ Failure check_spawn(const SpawnRequest& spawn, const SpawnerConfig& config, Requ
   request.own_environment = spawn.own_environment != 0;
   if (request.own_environment && (request.family || !request.has_code))
     return {"an own environment is for a worker with code and for no zygote", EINVAL};
+  if (config.runtimes[spawn.runtime].api == 1) {
+    if (!request.own_environment) return {"this runtime needs its own environment", EINVAL};
+    if (request.network == Network::kHost ||
+        (config.mode != Mode::kStrict && config.mode != Mode::kUser))
+      return {"this runtime needs a network namespace of its own", EOPNOTSUPP};
+  }
   if (!terminated(spawn.entry)) return {"the entry is not terminated", EINVAL};
   copy_text(request.entry, spawn.entry);
   const bool own_executable = config.runtimes[spawn.runtime].path[0] == '\0';
@@ -208,6 +216,7 @@ Check check_request(std::span<const std::byte> message, const SpawnerConfig& con
     case MessageType::kThaw:
     case MessageType::kKillLeftovers:
     case MessageType::kCountLeftovers:
+    case MessageType::kTerminate:
       if (!take(message, body.slot)) return Check::kDrop;
       take_ids(body.slot, request);
       break;

@@ -224,8 +224,9 @@ TEST_CASE("an assignment needs a hash") {
 }
 
 TEST_CASE("a kill a freeze and a thaw name a slot and a generation") {
-  for (const MessageType type : {MessageType::kKill, MessageType::kFreeze, MessageType::kThaw,
-                                 MessageType::kKillLeftovers, MessageType::kCountLeftovers}) {
+  for (const MessageType type :
+       {MessageType::kKill, MessageType::kFreeze, MessageType::kThaw, MessageType::kKillLeftovers,
+        MessageType::kCountLeftovers, MessageType::kTerminate}) {
     SlotRequest message{{kSpawnerMagic, type}, 1, 2};
     Request request;
     REQUIRE(check(message, request) == Check::kGood);

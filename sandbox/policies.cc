@@ -3,6 +3,7 @@
 
 #define HEARTH_POLICIES(X) \
   X(base)                  \
+  X(custom)                \
   X(degraded) X(egress) X(egress_agent) X(host) X(init) X(native) X(nodejs) X(python3) X(zygote)
 
 extern "C" {

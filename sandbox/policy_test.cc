@@ -114,7 +114,7 @@ TEST_CASE("a condition holds at most its number of values") {
 }
 
 TEST_CASE("every embedded policy is valid") {
-  for (const char* name : {"python3", "nodejs", "native", "init"}) {
+  for (const char* name : {"python3", "nodejs", "native", "custom", "init"}) {
     Policy policy;
     std::string error;
     CAPTURE(name);

@@ -7,9 +7,11 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "sandbox/confine.h"
+#include "sandbox/process_status.h"
 #include "sandbox/root.h"
 #include "sandbox/spawner_tags.h"
 #include "sandbox/tree.h"
@@ -121,6 +123,11 @@ void Spawner::on_request(const Request& request) {
   if (slot.state != State::kRunning) return;
   if (request.type == MessageType::kKillLeftovers || request.type == MessageType::kCountLeftovers)
     return clear_leftovers(slot, request.type == MessageType::kKillLeftovers);
+  if (request.type == MessageType::kTerminate) {
+    if (config_.runtimes[slot.runtime].api == 1 && slot.pidfd.valid())
+      syscall(SYS_pidfd_send_signal, slot.pidfd.get(), SIGTERM, nullptr, 0);
+    return;
+  }
   freeze(slot, request.type == MessageType::kFreeze);
 }
 
@@ -334,7 +341,21 @@ void Spawner::on_report(Slot& slot) {
     return fail_start(slot, "the sandbox ended while it was set up", EPROTO);
   if (slot.network != Network::kNone)
     if (Failure f = start_agent(slot)) return fail_start(slot, f.step, f.error);
+  if (config_.runtimes[slot.runtime].api == 1) {
+    if (!slot.engine_ends[kFdApi].valid())
+      return fail_start(slot, "the sandbox did not hand over its listening socket", EPROTO);
+    hold_worker(slot);
+  }
   on_started(slot);
+}
+
+// For a signal to the worker alone, whose pid may be another process's by then. Without it there is
+// none: the worker has ended already.
+void Spawner::hold_worker(Slot& slot) const {
+  UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, slot.worker, 0)));
+  ProcessStatus status;
+  if (pidfd.valid() && !read_process_status(slot.worker, status) && status.parent == slot.init)
+    slot.pidfd = std::move(pidfd);
 }
 
 void Spawner::on_started(Slot& slot) {
@@ -352,7 +373,10 @@ void Spawner::on_started(Slot& slot) {
   if (out.warm) zygotes_.worked();
   end_warm_start(slot);
   copy_text(out.detail, slot.detail);
-  for (int i = 0; i < kSpawnFds; ++i) out.fds[i] = std::move(slot.engine_ends[i]);
+  for (int i = 0; i < kSpawnFds; ++i) {
+    if (slot.engine_ends[i].valid()) out.fds_there |= static_cast<uint8_t>(1u << i);
+    out.fds[i] = std::move(slot.engine_ends[i]);
+  }
   if (slot.bound) slot.mounts.reset();
 }
 

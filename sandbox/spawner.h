@@ -102,6 +102,7 @@ class Spawner {
     int32_t error, pid, wait_status;
     uint32_t leftovers;
     bool killed, oom, oom_child, pids_hit, with_family, warm;
+    uint8_t fds_there;
     char detail[kDetailMax];
     UniqueFd fds[kForkFds];
   };
@@ -148,6 +149,7 @@ class Spawner {
   void on_report(Slot& slot);
   bool read_report(Slot& slot);
   void on_started(Slot& slot);
+  void hold_worker(Slot& slot) const;
   void fail_start(Slot& slot, const char* step, int error);
   void on_child();
   void on_init_exit(Slot& slot, int status);

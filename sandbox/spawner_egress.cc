@@ -15,6 +15,8 @@ void Spawner::take_descriptor(Slot& slot, uint32_t kind, int fd) {
       return slot.stub.reset(fd);
     case Report::Kind::kUserNamespace:
       return slot.users.reset(fd);
+    case Report::Kind::kApi:
+      return slot.engine_ends[kFdApi].reset(fd);
     case Report::Kind::kListener:
       return slot.listener.reset(fd);
     default:

@@ -37,6 +37,7 @@ enum class MessageType : uint32_t {
   kFork = 7,
   kKillLeftovers = 8,
   kCountLeftovers = 9,
+  kTerminate = 10,
   // spawner -> engine
   kReady = 101,      // answer to kConfig: the modes and layers in force, or why not
   kSpawned = 102,    // answer to kSpawn; on success carries kSpawnFds descriptors
@@ -58,7 +59,9 @@ enum class MessageType : uint32_t {
 // Each is answered with one kLeftovers, unless its slot is free or of another generation: then its
 // kExited is on its way. EAGAIN in it: they forked faster than they could be killed, and the
 // sandbox is killed. ENOTSUP: a worker of a zygote, and no freezer tells whose process is whose.
-// Closing the control socket or the lifeline ends the spawner and all sandboxes.
+// kTerminate sends SIGTERM to the worker of a runtime with `api`, and to no other process; it has
+// no answer, and is ignored for another generation and for other runtimes. Closing the control
+// socket or the lifeline ends the spawner and all sandboxes.
 //
 // A slot that was spawned with `family` holds a zygote, and kFork makes further workers in its
 // sandbox: kFork -> kForkEnds -> kSpawned without descriptors, or kSpawned with an error at once or
@@ -72,14 +75,17 @@ enum class MessageType : uint32_t {
 // The receiver's ends: the stream socket of runtimes/protocol.md and two pipes to read;
 // non-blocking.
 // kFdEgress not with Network::kNone: the socket of egress/protocol.h, to the sandbox's agent.
+// kFdApi of a runtime with `api`: a TCP socket that listens at kApiPort of the sandbox's loopback.
 enum SpawnFd : int {
   kFdChannel = 0,
   kFdStdout = 1,
   kFdStderr = 2,
   kPlainFds = 3,
   kFdEgress = kPlainFds,
+  kFdApi,
   kSpawnFds
 };
+inline constexpr uint16_t kApiPort = 9001;
 
 // Descriptors that ride on kForkEnds: kPlainFds of SpawnFd, and then the far ends, which the engine
 // passes to the zygote in this order (FORK in runtimes/protocol.md).
@@ -106,6 +112,10 @@ struct RuntimeEntry {
   // How many of them, from the first, a worker with an environment of its own is started without:
   // those which keep the interpreter from heeding its environment.
   uint8_t environment_skips;
+  // 1 = its workers speak HTTP with who holds kFdApi (the Lambda Runtime API): the channel brings
+  // the environment, which is a must, and is closed before the exec. Their sandboxes need a network
+  // namespace of their own.
+  uint8_t api;
   char args[kArgsMax][128];
 };
 
@@ -209,7 +219,7 @@ struct AssignRequest {
   char code[kSha256Hex];
 };
 
-struct SlotRequest {  // kKill, kFreeze, kThaw, kKillLeftovers, kCountLeftovers
+struct SlotRequest {  // kKill, kFreeze, kThaw, kKillLeftovers, kCountLeftovers, kTerminate
   Header header;
   uint32_t slot, generation;
 };
@@ -225,6 +235,7 @@ struct Answer {  // kSpawned, kAssigned and kLeftovers
                             // names of processes that were there, as many as fit, plain ASCII
   int32_t pid;              // kSpawned: the worker's pid as the spawner sees it (for /proc figures)
   uint8_t warm;             // kSpawned: 1 = a copy of the generic zygote, 0 = started by an exec
+  uint8_t fds;              // kSpawned: bit n is set if SpawnFd n rides along
   uint32_t leftovers;       // kLeftovers: processes that were killed, or counted
 };
 

@@ -53,6 +53,7 @@ bool Spawner::send_front() {
     copy_text(answer.detail, out.detail);
     answer.pid = out.pid;
     answer.warm = out.warm;
+    answer.fds = out.fds_there;
     answer.leftovers = out.leftovers;
     data = {&answer, sizeof answer};
   }

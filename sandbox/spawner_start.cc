@@ -25,7 +25,7 @@ namespace {
 
 constexpr int kTrialTimeoutMs = 10'000;
 constexpr rlim_t kFdsPerSlot = 4;       // status, mount namespace, pidfd, a family's status
-constexpr rlim_t kFdsPerStarting = 12;  // report, kForkFds, and four for an agent
+constexpr rlim_t kFdsPerStarting = 13;  // report, kForkFds, the API's, and four for an agent
 constexpr rlim_t kFdsFixed = 64;        // and what one launch needs for a moment
 
 bool may_choose_uids() {

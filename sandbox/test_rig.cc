@@ -222,7 +222,9 @@ bool Rig::receive(std::vector<char>& message, std::vector<UniqueFd>& fds) {
 Answer Rig::wait_answer(UniqueFd (&fds)[kSpawnFds]) {
   std::vector<UniqueFd> received;
   const Answer answer = wait_answer(received);
-  for (size_t i = 0; i < received.size() && i < kSpawnFds; ++i) fds[i] = std::move(received[i]);
+  size_t next = 0;
+  for (size_t i = 0; i < kSpawnFds && next < received.size(); ++i)
+    if ((answer.fds >> i & 1) != 0) fds[i] = std::move(received[next++]);
   return answer;
 }
 
@@ -254,15 +256,19 @@ SpawnRequest Rig::spawn_request(uint32_t slot, uint32_t runtime) const {
 }
 
 TestWorker Rig::spawn(uint32_t slot, uint32_t runtime, uint64_t memory, Network network) {
-  ++generation_;
   SpawnRequest request = spawn_request(slot, runtime);
   request.memory_bytes = memory;
   request.network = static_cast<uint8_t>(network);
+  return spawn(request);
+}
+
+TestWorker Rig::spawn(SpawnRequest request) {
+  request.generation = ++generation_;
   send_raw(&request, sizeof request);
   UniqueFd fds[kSpawnFds];
   const Answer answer = wait_answer(fds);
   TestWorker worker;
-  worker.slot = slot;
+  worker.slot = request.slot;
   worker.generation = generation_;
   worker.pid = answer.pid;
   worker.error = answer.error;
@@ -271,6 +277,7 @@ TestWorker Rig::spawn(uint32_t slot, uint32_t runtime, uint64_t memory, Network 
   worker.out = std::move(fds[kFdStdout]);
   worker.err = std::move(fds[kFdStderr]);
   worker.egress = std::move(fds[kFdEgress]);
+  worker.api = std::move(fds[kFdApi]);
   worker.warm = answer.warm != 0;
   return worker;
 }

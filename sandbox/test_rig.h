@@ -31,7 +31,7 @@ struct TestWorker {
   int pid = 0;
   int error = 0;
   std::string detail;
-  UniqueFd channel, out, err, egress;
+  UniqueFd channel, out, err, egress, api;
   bool warm = false;  // a copy of the generic zygote
 
   // Reads one line from the channel; empty = the end, or nothing came within 10 s.
@@ -65,6 +65,7 @@ class Rig {
   SpawnRequest spawn_request(uint32_t slot, uint32_t runtime) const;
   TestWorker spawn(uint32_t slot, uint32_t runtime = 0, uint64_t memory = 0,
                    Network network = Network::kNone);
+  TestWorker spawn(SpawnRequest request);  // with a generation of its own
   Answer assign(const TestWorker& worker, const std::string& hash, uint64_t memory = 0);
   void kill(const TestWorker& worker);
   // A worker with `family` set, whose program is testcases/zygote.c.

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -123,6 +124,8 @@ void Launcher::send_slot(WorkerId worker, sandbox::MessageType type) {
 
 void Launcher::kill(WorkerId worker) { send_slot(worker, sandbox::MessageType::kKill); }
 
+void Launcher::terminate(WorkerId worker) { send_slot(worker, sandbox::MessageType::kTerminate); }
+
 void Launcher::freeze(WorkerId worker) { send_slot(worker, sandbox::MessageType::kFreeze); }
 
 void Launcher::thaw(WorkerId worker) { send_slot(worker, sandbox::MessageType::kThaw); }
@@ -211,12 +214,11 @@ void Launcher::handle(const char* data, size_t size, int* fds, int fd_count) {
   spawned.detail = detail;
   spawned.pid = answer.pid;
   spawned.warm = answer.warm != 0;
-  if (answer.error == 0 && fd_count >= sandbox::kFdEgress) {
-    spawned.channel.reset(std::exchange(fds[sandbox::kFdChannel], -1));
-    spawned.out.reset(std::exchange(fds[sandbox::kFdStdout], -1));
-    spawned.err.reset(std::exchange(fds[sandbox::kFdStderr], -1));
-    if (fd_count > sandbox::kFdEgress)
-      spawned.egress.reset(std::exchange(fds[sandbox::kFdEgress], -1));
+  if (answer.error == 0 && answer.fds != 0 && fd_count == std::popcount(answer.fds)) {
+    UniqueFd* const places[sandbox::kSpawnFds] = {&spawned.channel, &spawned.out, &spawned.err,
+                                                  &spawned.egress, &spawned.api};
+    for (int which = 0, next = 0; which < sandbox::kSpawnFds; ++which)
+      if ((answer.fds >> which & 1) != 0) places[which]->reset(std::exchange(fds[next++], -1));
   } else if (answer.error == 0 && !owner_.has_ends(worker)) {
     spawned.error = EMFILE;  // descriptors were lost on the way: the engine has none left
     spawned.detail = "the engine is out of file descriptors";

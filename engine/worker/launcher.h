@@ -26,7 +26,8 @@ struct Spawned {
   UniqueFd channel;
   UniqueFd out;
   UniqueFd err;
-  UniqueFd egress;  // with Network::kEgress
+  UniqueFd egress;  // not with Network::kNone
+  UniqueFd api;     // of a runtime that speaks HTTP: its listening socket
 };
 
 // What a sandbox is given; 0 = the spawner's default or ceiling (spawner_protocol.h).
@@ -82,6 +83,8 @@ class Launcher {
   void fork(WorkerId worker, WorkerId zygote, const SandboxLimits& limits);
   void assign(WorkerId worker, const SandboxLimits& limits, std::string_view code_sha256);
   void kill(WorkerId worker);
+  // SIGTERM to the worker of a runtime that speaks HTTP.
+  void terminate(WorkerId worker);
   // Stops every process of the sandbox where it stands, and lets it go on. Nothing where there is
   // no freezer (Layer::kFreezer).
   void freeze(WorkerId worker);
