@@ -277,8 +277,7 @@ Status Engine::Parts::start_store() {
   store.set_sandbox(mode, network);
   for (const FunctionSpecPtr& spec :
        HEARTH_TRY(store.open(*std::exchange(state_lock, std::nullopt)))) {
-    Status met = check_sandbox(spec->least_sandbox, mode);
-    if (met) met = check_network(spec->network, network);
+    Status met = check_confinement(*spec, mode, network);
     if (!met) {
       log.error("store", "'{}' can't be called: {}", spec->name, met.error().detail);
       continue;

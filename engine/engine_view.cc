@@ -154,7 +154,7 @@ std::string EngineStatus::state_json() const {
   json parked = json::object();
   for (size_t i = 0; i < kWorkerRuntimeCount; ++i) {
     const auto runtime = static_cast<Runtime>(i);
-    if (runtime != Runtime::native)
+    if (has_interpreter(runtime))
       parked[std::string(runtime_name(runtime))] = s_.dispatcher.pool().parked(runtime);
   }
   out["parked"] = std::move(parked);

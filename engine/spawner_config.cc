@@ -76,6 +76,9 @@ Status add_runtime(sandbox::SpawnerConfig& config, Runtime runtime, std::string_
                        {"--max-old-space-size={heap_mb}", "--max-semi-space-size={young_mb}",
                         "/var/runtime/node/bootstrap.cjs"},
                        1);
+    case Runtime::custom:
+      config.runtimes[config.runtimes_count].api = 1;
+      break;
     case Runtime::native:
     case Runtime::host:
       break;
@@ -134,9 +137,9 @@ Result<sandbox::SpawnerConfig> spawner_config(const Config& config,
   // A runtime that is not there keeps its place in the table; nothing can be deployed for it, so it
   // is never started.
   for (const RuntimeInfo& info : runtimes) {
-    const std::string path = info.runtime == Runtime::native ? ""
-                             : info.usable()                 ? info.real_path
-                                                             : "/nonexistent";
+    const std::string path = !has_interpreter(info.runtime) ? ""
+                             : info.usable()                ? info.real_path
+                                                            : "/nonexistent";
     HEARTH_TRY(add_runtime(out, info.runtime, path));
   }
   out.runtimes[0].zygote = 1;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "api/json_scanner.h"
 #include "base/base64.h"
+#include "base/json_scanner.h"
 
 namespace hearth::api {
 namespace {

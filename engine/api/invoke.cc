@@ -8,9 +8,9 @@
 #include "api/error_reply.h"
 #include "api/function_error.h"
 #include "api/function_ref.h"
-#include "api/json_scanner.h"
 #include "api/percent.h"
 #include "base/base64.h"
+#include "base/json_scanner.h"
 #include "base/json_text.h"
 
 namespace hearth::api {

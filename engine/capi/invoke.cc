@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "api/json_scanner.h"
+#include "base/json_scanner.h"
 #include "base/json_text.h"
 #include "capi/engine_handle.h"
 #include "capi/error.h"
@@ -30,8 +30,8 @@ Status write_extension(const char* text, std::string& out) {
   out.clear();
   if (text == nullptr) return ok();
   const std::string_view json(text);
-  api::JsonScanner scanner(json);
-  if (json.size() > kClientContextMax || scanner.peek() != api::JsonScanner::Kind::object ||
+  JsonScanner scanner(json);
+  if (json.size() > kClientContextMax || scanner.peek() != JsonScanner::Kind::object ||
       !scanner.skip_value() || !scanner.at_end() || !json_escaped_size(json)) {
     return Error{Code::invalid_parameter,
                  fmt::format("client_context_json must be a JSON object of at most {} bytes",

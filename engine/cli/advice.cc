@@ -221,7 +221,7 @@ void add_layers(const Trial& trial, const MachineSwitches& switches, std::vector
 void add_runtimes(const Trial& trial, std::vector<Missing>& all) {
   const bool none =
       std::none_of(trial.runtimes.begin(), trial.runtimes.end(),
-                   [](const RuntimeInfo& r) { return r.runtime != Runtime::native && r.usable(); });
+                   [](const RuntimeInfo& r) { return has_interpreter(r.runtime) && r.usable(); });
   for (const RuntimeInfo& runtime : trial.runtimes) {
     if (runtime.usable()) continue;
     if (runtime.number != 0) {

@@ -433,7 +433,7 @@ TEST_CASE("doctor prints interpreters, layers and one verdict") {
   const json all = json::parse(as_json.out_text);
   CHECK(all["ready"] == (exit == Exit::ok));
   CHECK(all["daemon"]["mode"] == "user");
-  CHECK(all["runtimes"].size() == 3);
+  CHECK(all["runtimes"].size() >= 4);
 }
 
 TEST_CASE("failures are told in three lines, with colour only where it is wanted") {

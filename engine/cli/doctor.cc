@@ -55,6 +55,7 @@ void print_runtimes(const Trial& trial, Output& output) {
   for (const RuntimeInfo& runtime : trial.runtimes) {
     std::string where = runtime.path;
     if (runtime.runtime == Runtime::native) where = "the function's own executable";
+    if (runtime.runtime == Runtime::custom) where = "the function's own bootstrap";
     if (runtime.real_path != runtime.path && !runtime.real_path.empty())
       where += " -> " + runtime.real_path;
     if (!runtime.usable()) where = runtime.problem;

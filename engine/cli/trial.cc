@@ -171,7 +171,7 @@ void try_sandbox(const Config& config, Trial& trial) {
 bool Trial::ready() const {
   bool interpreter = false;
   for (const RuntimeInfo& runtime : runtimes)
-    interpreter = interpreter || (runtime.runtime != Runtime::native && runtime.usable());
+    interpreter = interpreter || (has_interpreter(runtime.runtime) && runtime.usable());
   return interpreter && !mode.empty();
 }
 

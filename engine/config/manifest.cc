@@ -42,9 +42,11 @@ void read_runtime(YamlFields& top, Manifest& out) {
   const YamlEntry* entry = top.entry("runtime");
   if (entry == nullptr) return;
   const std::array<std::string_view, kWorkerRuntimeCount> names = {
-      runtime_name(Runtime::python3), runtime_name(Runtime::nodejs), runtime_name(Runtime::native)};
+      runtime_name(Runtime::python3), runtime_name(Runtime::nodejs), runtime_name(Runtime::native),
+      runtime_name(Runtime::custom)};
   if (entry->value.kind != YamlNode::Kind::scalar)
-    return top.report("runtime", "write the name of a runtime: python3, nodejs20.x, native");
+    return top.report("runtime",
+                      "write the name of a runtime: python3, nodejs20.x, native, custom");
   const std::string& name = entry->value.text;
   const auto label = parse_runtime_label(name);
   if (!label) {
@@ -147,15 +149,24 @@ Status find_node(const SourceFiles& files, std::vector<Detected>& found) {
   return ok();
 }
 
+// Other projects have scripts of that name too: one that can't be executed is not meant.
+void find_bootstrap(const SourceFiles& files, bool meant, std::vector<Detected>& found) {
+  const std::string name(kBootstrapName);
+  if (files.has(name) && (meant || files.is_executable(name)))
+    found.push_back({Runtime::custom, name, name});
+}
+
 constexpr std::string_view kLookedForPython = "app.py, lambda_function.py";
 constexpr std::string_view kLookedForNode =
     "index.mjs, index.cjs, index.js, the main of package.json";
 
 Error nothing_found(const SourceFiles& files, std::optional<Runtime> only) {
   std::string looked_for;
-  if (only != Runtime::nodejs) looked_for = kLookedForPython;
+  if (!only || *only == Runtime::python3) looked_for = kLookedForPython;
   if (!only) looked_for += ", ";
-  if (only != Runtime::python3) looked_for += kLookedForNode;
+  if (!only || *only == Runtime::nodejs) looked_for += kLookedForNode;
+  if (!only) looked_for += ", ";
+  if (!only || *only == Runtime::custom) looked_for += kBootstrapName;
   return bad(fmt::format(
       "{} holds no function: looked for {}; name the file in {}, as in `handler: app.handler`",
       files.label(), looked_for, kManifestName));
@@ -180,6 +191,8 @@ Result<Runtime> runtime_of_handler(const SourceFiles& files, const std::string& 
   }
   if (!python.empty()) return Runtime::python3;
   if (!node.empty()) return Runtime::nodejs;
+  const std::string bootstrap(kBootstrapName);
+  if (files.has(bootstrap) && files.is_executable(bootstrap)) return Runtime::custom;
   return bad(fmt::format("{}: handler '{}': none of {}.py, {}.mjs, {}.cjs and {}.js is there",
                          files.label(), handler, module, module, module, module));
 }
@@ -193,6 +206,16 @@ Result<std::string> folder_name(const std::string& folder) {
   }
   const std::string_view path = resolved;
   return std::string(path.substr(path.rfind('/') + 1));
+}
+
+Status check_bootstrap(const SourceFiles& files) {
+  const std::string name(kBootstrapName);
+  if (!files.has(name))
+    return bad(fmt::format("{} is not there; a custom runtime is an executable of that name",
+                           files.label(name)));
+  if (!files.is_executable(name))
+    return bad(fmt::format("{} is not executable; run chmod +x on it", files.label(name)));
+  return ok();
 }
 
 Status check_native(const SourceFiles& files, const FunctionSpec& spec) {
@@ -209,6 +232,7 @@ Result<Detected> detect(const SourceFiles& files, std::optional<Runtime> only) {
   std::vector<Detected> found;
   if (!only || *only == Runtime::python3) find_python(files, found);
   if (!only || *only == Runtime::nodejs) HEARTH_TRY(find_node(files, found));
+  if (!only || *only == Runtime::custom) find_bootstrap(files, only.has_value(), found);
   if (found.empty()) return nothing_found(files, only);
   if (found.size() > 1) {
     return bad(fmt::format("{} has both {} and {}; say which in {}, as in `handler: {}`",
@@ -294,6 +318,7 @@ Result<FunctionSpec> load_function(const SourceFiles& files, const ManifestChoic
   if (Status sound = validate(spec, widest_limits()); !sound)
     return bad(fmt::format("{}: {}", files.label(), sound.error().detail));
   if (spec.runtime == Runtime::native) HEARTH_TRY(check_native(files, spec));
+  if (spec.runtime == Runtime::custom) HEARTH_TRY(check_bootstrap(files));
   return std::move(spec);
 }
 

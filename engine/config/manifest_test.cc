@@ -96,8 +96,7 @@ TEST_CASE("a wrong value of function yaml is named with what is allowed") {
   CHECK_THAT(problem_of("name: \"a b\""),
              Contains("name") && Contains("'a b'") && Contains("letters, digits"));
   CHECK_THAT(problem_of("name: \"\""), Contains("name") && Contains("''"));
-  CHECK_THAT(problem_of("runtime: python"), Contains("'python'") &&
-                                                Contains("nodejsN.x and native") &&
+  CHECK_THAT(problem_of("runtime: python"), Contains("'python'") && Contains("nodejsN.x, native") &&
                                                 Contains("nearest is 'python3'"));
   CHECK_THAT(problem_of("timeout: 0"), Contains("timeout") && Contains("'0'") && Contains("1ms"));
   CHECK_THAT(problem_of("timeout: 5 seconds"), Contains("timeout") && Contains("'5 seconds'"));
@@ -210,6 +209,29 @@ TEST_CASE("a native function names an executable") {
   CHECK_THAT(folder_problem(folder), Contains("not executable"));
   REQUIRE(::chmod((folder.path + "/bin/hello").c_str(), 0755) == 0);
   CHECK(load(folder).handler == "bin/hello");
+}
+
+TEST_CASE("a custom function is an executable bootstrap") {
+  FunctionFolder folder;
+  folder.write("bootstrap");
+  CHECK_THAT(folder_problem(folder), Contains("holds no function"));  // some other script
+  folder.write("function.yaml", "runtime: provided.al2023");
+  CHECK_THAT(folder_problem(folder), Contains("bootstrap is not executable"));
+  REQUIRE(::chmod((folder.path + "/bootstrap").c_str(), 0755) == 0);
+  CHECK(load(folder).runtime == Runtime::custom);
+  CHECK(load(folder).runtime_label == "provided.al2023");
+  CHECK(load(folder).handler == "bootstrap");
+  folder.write("function.yaml", "handler: app.Main::run");
+  CHECK(load(folder).runtime == Runtime::custom);
+  CHECK(load(folder).handler == "app.Main::run");
+  folder.write("function.yaml", "{}");
+  CHECK(load(folder).runtime == Runtime::custom);
+  folder.write("app.py");
+  CHECK_THAT(folder_problem(folder), Contains("app.py") && Contains("bootstrap"));
+  folder.write("function.yaml", "runtime: custom");
+  CHECK(load(folder).handler == "bootstrap");
+  std::filesystem::remove(folder.path + "/bootstrap");
+  CHECK_THAT(folder_problem(folder), Contains("bootstrap"));
 }
 
 TEST_CASE("names and handlers that no server takes are refused with the folder") {

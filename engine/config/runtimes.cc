@@ -152,7 +152,7 @@ RuntimeInfo find_runtime(Runtime runtime, const std::string& configured,
   RuntimeInfo info;
   info.runtime = runtime;
   info.name = runtime_name(runtime);
-  if (runtime == Runtime::native) return info;
+  if (!has_interpreter(runtime)) return info;
   const Wanted want = wanted(runtime);
   const std::string key = fmt::format("runtimes.{}.path", info.name);
   info.path = configured.empty() ? search_folders(want.program, search.folders) : configured;
@@ -188,7 +188,8 @@ RuntimeInfo find_runtime(Runtime runtime, const std::string& configured,
 std::vector<RuntimeInfo> find_runtimes(const RuntimesConfig& config, const RuntimeSearch& search) {
   std::vector<RuntimeInfo> found = {find_runtime(Runtime::python3, config.python3.path, search),
                                     find_runtime(Runtime::nodejs, config.nodejs.path, search),
-                                    find_runtime(Runtime::native, "", search)};
+                                    find_runtime(Runtime::native, "", search),
+                                    find_runtime(Runtime::custom, "", search)};
   find_others(Runtime::python3, config.python3, search, found);
   find_others(Runtime::nodejs, config.nodejs, search, found);
   return found;
@@ -202,7 +203,7 @@ std::string version_of(const std::string& program) {
 std::vector<Interpreter> interpreters(const std::vector<RuntimeInfo>& found) {
   std::vector<Interpreter> out;
   for (const RuntimeInfo& info : found) {
-    if (info.runtime != Runtime::native && info.usable())
+    if (has_interpreter(info.runtime) && info.usable())
       out.push_back({info.runtime, info.number, info.version, info.real_path});
   }
   return out;

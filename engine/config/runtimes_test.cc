@@ -132,9 +132,9 @@ TEST_CASE("without a python3 the newest python3.N is the first") {
   const auto found = find_runtimes({}, {.folders = {folder.path}, .ask_version = false});
   CHECK(found[0].real_path == folder.path + "/python3.13");
   CHECK(found[0].number == 0);
-  REQUIRE(found.size() == 4);
-  CHECK(found[3].real_path == folder.path + "/python3.9");
-  CHECK(found[3].number == 1);
+  REQUIRE(found.size() == 5);
+  CHECK(found[4].real_path == folder.path + "/python3.9");
+  CHECK(found[4].number == 1);
 }
 
 TEST_CASE("a runtime has four interpreters at most") {
@@ -145,13 +145,14 @@ TEST_CASE("a runtime has four interpreters at most") {
   CHECK(interpreters(found).size() == kInterpretersMax);
 }
 
-TEST_CASE("the machine's own interpreters are found, native needs none") {
+TEST_CASE("the machine's own interpreters are found, native and custom need none") {
   const auto runtimes = find_runtimes({});
   REQUIRE(runtimes.size() >= kWorkerRuntimeCount);
   CHECK(runtimes[0].name == "python3");
   CHECK(runtimes[2].usable());
+  CHECK(runtimes[3].usable());
   for (const RuntimeInfo& info : runtimes) {
-    if (!info.usable() || info.runtime == Runtime::native) continue;
+    if (!info.usable() || !has_interpreter(info.runtime)) continue;
     CHECK(info.real_path.starts_with("/usr/"));
     CHECK_FALSE(info.version.empty());
   }

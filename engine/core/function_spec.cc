@@ -9,7 +9,7 @@ namespace hearth {
 namespace {
 
 constexpr std::array<std::string_view, kRuntimeCount> kRuntimeNames = {"python3", "nodejs",
-                                                                       "native", "host"};
+                                                                       "native", "custom", "host"};
 
 Error bad(std::string detail) { return Error{Code::invalid_parameter, std::move(detail)}; }
 
@@ -31,6 +31,7 @@ Status validate_handler(const FunctionSpec& spec) {
     return bad(
         fmt::format("handler is longer than {} bytes or has control characters", kHandlerMax));
   }
+  if (spec.runtime == Runtime::custom) return ok();
   if (handler.front() == '/')
     return bad(
         fmt::format("handler '{}' is absolute: it is relative to the function's folder", handler));
@@ -97,6 +98,22 @@ Status validate_concurrency(const Concurrency& c, const Limits& limits) {
 }
 
 }  // namespace
+
+Status check_confinement(const FunctionSpec& spec, SandboxLeast mode,
+                         const NetworkProblems& network) {
+  HEARTH_TRY(check_network(spec.network, network));
+  HEARTH_TRY(check_sandbox(spec.least_sandbox, mode));
+  if (spec.runtime != Runtime::custom) return ok();
+  if (spec.network == Network::host) {
+    return bad(
+        "a custom runtime is served on the loopback of its own network: give it network: none or "
+        "egress");
+  }
+  if (mode == SandboxLeast::strict || mode == SandboxLeast::user) return ok();
+  return bad(
+      "a custom runtime needs a sandbox with a network of its own, strict or user, and this "
+      "engine has none: start it in one of these modes (hearth doctor says what is missing)");
+}
 
 std::string_view runtime_name(Runtime runtime) {
   return kRuntimeNames[static_cast<size_t>(runtime)];

@@ -17,11 +17,16 @@
 
 namespace hearth {
 
-// host: a function of the process that the engine is embedded in. No manifest can name it.
-enum class Runtime : uint8_t { python3, nodejs, native, host };
-inline constexpr size_t kRuntimeCount = 4;
-inline constexpr size_t kWorkerRuntimeCount = 3;  // those before host have processes
-inline constexpr size_t kInterpretersMax = 4;     // of one runtime
+// native: an executable that speaks runtimes/protocol.md. custom: one that speaks the Lambda
+// Runtime API (engine/design/0015-runtime-api.md). host: a function of the process that the engine
+// is embedded in; no manifest can name it.
+enum class Runtime : uint8_t { python3, nodejs, native, custom, host };
+inline constexpr size_t kRuntimeCount = 5;
+inline constexpr size_t kWorkerRuntimeCount = 4;  // those before host have processes
+// Does an interpreter of the machine run its functions?
+inline constexpr bool has_interpreter(Runtime runtime) { return runtime < Runtime::native; }
+inline constexpr std::string_view kBootstrapName = "bootstrap";  // a custom function's executable
+inline constexpr size_t kInterpretersMax = 4;                    // of one runtime
 std::string_view runtime_name(Runtime runtime);
 std::optional<Runtime> runtime_from_name(std::string_view name);
 
@@ -42,7 +47,9 @@ struct FunctionSpec : Isolation {
   // Which of this machine's interpreters of `runtime` runs it (RuntimeCatalogue); set by the
   // function service at each start anew, no part of the revision.
   uint8_t interpreter = 0;
-  std::string handler;  // "app.handler"; native: the executable, relative to the code folder
+  // "app.handler"; native: the executable, relative to the code folder; custom: what its bootstrap
+  // makes of it.
+  std::string handler;
   milliseconds timeout{3'000};
   uint64_t memory_bytes = 128u << 20;
   std::vector<std::pair<std::string, std::string>> environment;  // sorted by key, keys unique
@@ -70,6 +77,10 @@ inline constexpr size_t kDescriptionMax = 256;
 inline constexpr size_t kHandlerMax = 128;
 
 bool valid_function_name(std::string_view name);
+
+// Can an engine whose sandbox is in `mode` (any = off) run it? Errors: invalid_parameter.
+Status check_confinement(const FunctionSpec& spec, SandboxLeast mode,
+                         const NetworkProblems& network);
 
 // Checks everything but `revision` and `code_*`, which the function service makes. The error
 // (invalid_parameter) names the field, its value and what is allowed.

@@ -66,6 +66,39 @@ TEST_CASE("a handler is a relative path that names a function") {
   CHECK(valid(spec));
 }
 
+TEST_CASE("the handler of a custom function is anything that its bootstrap understands") {
+  FunctionSpec spec = good();
+  spec.runtime = Runtime::custom;
+  for (const char* handler : {"bootstrap", "not.used", "com.example.App::handle", "/abs", "a b"}) {
+    spec.handler = handler;
+    CHECK(valid(spec));
+  }
+  for (const std::string& handler : {std::string(), std::string("a\nb"), std::string(129, 'b')}) {
+    spec.handler = handler;
+    CHECK_FALSE(valid(spec));
+  }
+}
+
+TEST_CASE("a custom function needs a sandbox with a network of its own") {
+  FunctionSpec spec = good();
+  const NetworkProblems none;
+  const auto fits = [&](SandboxLeast mode) {
+    return static_cast<bool>(check_confinement(spec, mode, none));
+  };
+  CHECK(fits(SandboxLeast::any));
+  spec.runtime = Runtime::custom;
+  CHECK(fits(SandboxLeast::strict));
+  CHECK(fits(SandboxLeast::user));
+  CHECK_FALSE(fits(SandboxLeast::degraded));
+  CHECK_FALSE(fits(SandboxLeast::any));
+  spec.network = Network::egress;
+  CHECK(fits(SandboxLeast::strict));
+  spec.network = Network::host;
+  const Status refused = check_confinement(spec, SandboxLeast::strict, none);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().detail.find("network: none or egress") != std::string::npos);
+}
+
 TEST_CASE("a timeout is between 1 ms and 900 s") {
   FunctionSpec spec = good();
   for (const int64_t ms : {1, 900'000}) {

@@ -35,7 +35,7 @@ const Interpreter* RuntimeCatalogue::find(Runtime runtime, uint8_t number) const
 }
 
 Result<RuntimeChoice> RuntimeCatalogue::choose(Runtime runtime, std::string_view label) {
-  if (runtime == Runtime::native || runtime == Runtime::host) return RuntimeChoice{};
+  if (!has_interpreter(runtime)) return RuntimeChoice{};
   std::optional<RuntimeVersion> wanted;
   if (!label.empty()) wanted = HEARTH_TRY(parse_runtime_label(label)).version;
   if (!wanted) {

@@ -35,7 +35,7 @@ class RuntimeCatalogue {
   using AskVersion = std::function<std::string(const Interpreter&)>;
 
   RuntimeCatalogue() = default;
-  // `native` needs no interpreter and is always there.
+  // What needs no interpreter is always there.
   RuntimeCatalogue(std::vector<Interpreter> interpreters, Substitute substitute,
                    AskVersion ask = {});
 
@@ -44,7 +44,7 @@ class RuntimeCatalogue {
   // names what is there and the key.
   Result<RuntimeChoice> choose(Runtime runtime, std::string_view label);
 
-  // The one by which choose() decided; for messages and lists. Null for native and host.
+  // The one by which choose() decided; for messages and lists. Null for what needs none.
   const Interpreter* find(Runtime runtime, uint8_t number) const;
   const std::vector<Interpreter>& interpreters() const { return interpreters_; }
 

@@ -25,16 +25,20 @@ TEST_CASE("our names and Lambda's are known, others are refused with those that 
   CHECK(parse_runtime_label("python3.12")->version == RuntimeVersion{3, 12});
   CHECK(parse_runtime_label("nodejs20.x")->version == RuntimeVersion{20, 0});
   CHECK(parse_runtime_label("native")->runtime == Runtime::native);
-  for (const char* wrong :
-       {"", "python", "python3.", "python3.x", "python3.-1", "python3.11.2", "python2.7",
-        "python3.99999", "nodejs20", "nodejs.x", "nodejs20.xx", "node20.x", "host", "ruby3.2"}) {
+  for (const char* wrong : {"", "python", "python3.", "python3.x", "python3.-1", "python3.11.2",
+                            "python2.7", "python3.99999", "nodejs20", "nodejs.x", "nodejs20.xx",
+                            "node20.x", "host", "ruby3.2", "provided.al2024"}) {
     INFO(wrong);
     const auto label = parse_runtime_label(wrong);
     REQUIRE_FALSE(label);
     CHECK(label.error().code == Code::invalid_parameter);
     CHECK_THAT(label.error().detail, Contains("python3.N"));
   }
-  CHECK_THAT(parse_runtime_label("provided.al2023").error().detail, Contains("native"));
+  for (const char* custom : {"custom", "provided", "provided.al2", "provided.al2023"}) {
+    REQUIRE(parse_runtime_label(custom));
+    CHECK(parse_runtime_label(custom)->runtime == Runtime::custom);
+    CHECK_FALSE(parse_runtime_label(custom)->version);
+  }
   CHECK(parse_runtime_label(std::string(10'000, 'x')).error().detail.size() < 300);
 }
 
@@ -55,6 +59,7 @@ TEST_CASE("a name without version gets the first interpreter, an exact match its
   CHECK(catalogue.choose(Runtime::nodejs, "nodejs10.x")->number == 1);
   CHECK_FALSE(catalogue.choose(Runtime::nodejs, "nodejs10.x")->substituted);
   CHECK(catalogue.choose(Runtime::native, "native")->number == 0);
+  CHECK(catalogue.choose(Runtime::custom, "provided.al2023")->number == 0);
 }
 
 TEST_CASE("without substitution a missing version is refused, with what there is and the key") {

@@ -7,7 +7,8 @@
 namespace hearth {
 namespace {
 
-constexpr std::string_view kKnown = "python3, python3.N, nodejs, nodejsN.x and native are known";
+constexpr std::string_view kKnown =
+    "python3, python3.N, nodejs, nodejsN.x, native, custom and provided.al2023 are known";
 constexpr size_t kShown = 64;  // of a label in a message
 
 // A whole number of at most four digits at the front of `text`, which it is cut off from.
@@ -42,10 +43,8 @@ Result<RuntimeLabel> parse_runtime_label(std::string_view label) {
   } else if (take(rest, "nodejs")) {
     const auto major = take_number(rest);
     if (major && rest == ".x") return RuntimeLabel{Runtime::nodejs, RuntimeVersion{*major, 0}};
-  } else if (take(rest, "provided")) {
-    return bad(label,
-               "Lambda's custom runtimes are not run here yet; 'native' runs an executable "
-               "that speaks Hearth's worker protocol");
+  } else if (rest == "provided" || rest == "provided.al2" || rest == "provided.al2023") {
+    return RuntimeLabel{Runtime::custom, std::nullopt};
   }
   return bad(label, kKnown);
 }

@@ -1,5 +1,6 @@
-// The names that a runtime goes by: ours ("python3", "nodejs", "native": whatever version there is)
-// and Lambda's, which name a version ("python3.12", "nodejs20.x"). Pure functions.
+// The names that a runtime goes by: ours ("python3", "nodejs", "native", "custom": whatever version
+// there is) and Lambda's, which name a version ("python3.12", "nodejs20.x", "provided.al2023"; a
+// system's version means nothing here). Pure functions.
 #pragma once
 #include <optional>
 #include <string>

@@ -55,8 +55,9 @@ std::string_view start_variable(const FunctionSpec& spec) {
 }
 
 bool starts_with_environment(const FunctionSpec& spec) {
+  if (spec.runtime == Runtime::custom) return true;
   if (spec.runtime == Runtime::native) return !spec.environment.empty();
-  return spec.runtime < Runtime::native && !start_variable(spec).empty();
+  return has_interpreter(spec.runtime) && !start_variable(spec).empty();
 }
 
 }  // namespace hearth

@@ -60,6 +60,15 @@ TEST_CASE("a function with such a variable fits no pool and no zygote and a depl
   CHECK_FALSE(ZygotePlan().wants(python, limits.zygote_min_init, MonotonicTime{}, limits));
 }
 
+TEST_CASE("a custom function has its environment from its start, also without variables") {
+  FunctionSpec spec = with(Runtime::custom, "ANY");
+  CHECK(starts_with_environment(spec));
+  spec.environment.clear();
+  CHECK(starts_with_environment(spec));
+  CHECK(fresh_start_reason(spec).empty());
+  CHECK_FALSE(pool_key(spec));
+}
+
 TEST_CASE("a native function has its environment from its start") {
   FunctionSpec spec = with(Runtime::native, "ANY");
   CHECK(starts_with_environment(spec));

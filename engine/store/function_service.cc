@@ -58,8 +58,7 @@ Status FunctionService::check(FunctionRecord& record) {
   HEARTH_TRY(validate(spec, options_.limits));
   spec.runtime_label = runtime_label(spec);
   HEARTH_TRY(place(record));
-  HEARTH_TRY(check_network(spec.network, options_.network));
-  return check_sandbox(spec.least_sandbox, options_.sandbox);
+  return check_confinement(spec, options_.sandbox, options_.network);
 }
 
 Result<FunctionRecord> FunctionService::find(std::string_view name,

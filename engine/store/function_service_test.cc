@@ -1,7 +1,10 @@
 // The management service: what a deploy makes, what it refuses, and what is kept and removed.
 #include "store/function_service.h"
 
+#include <elf.h>
 #include <sys/stat.h>
+
+#include <cstring>
 
 #include "store/test_rig.h"
 #include "tests/catch.h"
@@ -200,7 +203,55 @@ TEST_CASE("the handler's file must be in the code") {
   spec.handler = "bin/worker";
   CHECK(create_detail(rig, spec, ZipMaker().add("bin/worker", "x").file()).find("chmod +x") !=
         std::string::npos);
-  CHECK(create_detail(rig, spec, ZipMaker().add("bin/worker", "x", 0100755).file()) == "created");
+  CHECK(create_detail(rig, spec, ZipMaker().add("bin/worker", "#!/bin/sh\n", 0100755).file()) ==
+        "created");
+}
+
+TEST_CASE("an executable that this machine can't run is refused with what is wrong with it") {
+  ServiceRig rig;
+  FunctionSpec spec = python_spec("custom");
+  spec.runtime = Runtime::custom;
+  spec.handler = "bootstrap";
+  const auto detail = [&](const std::string& begin) {
+    return create_detail(rig, spec, ZipMaker().add("bootstrap", begin, 0100755).file());
+  };
+  const auto program = [](uint16_t machine, uint16_t type) {
+    Elf64_Ehdr head{};
+    std::memcpy(head.e_ident, ELFMAG, SELFMAG);
+    head.e_machine = machine;
+    head.e_type = type;
+    return std::string(reinterpret_cast<const char*>(&head), sizeof head);
+  };
+#ifdef __x86_64__
+  constexpr uint16_t kOwn = EM_X86_64, kOther = EM_AARCH64;
+  constexpr const char* kOtherName = "arm64";
+#else
+  constexpr uint16_t kOwn = EM_AARCH64, kOther = EM_X86_64;
+  constexpr const char* kOtherName = "x86_64";
+#endif
+  const auto has = [](const std::string& text, const char* part) {
+    CAPTURE(text);
+    return text.find(part) != std::string::npos;
+  };
+  CHECK(has(create_detail(rig, spec, ZipMaker().add("app.py", "").file()),
+            "bootstrap: the code has no file"));
+  CHECK(
+      has(create_detail(rig, spec, ZipMaker().add("bootstrap", "#!/bin/sh\n").file()), "chmod +x"));
+  CHECK(has(detail(program(kOther, ET_DYN)), kOtherName));
+  CHECK(has(detail(program(kOwn, ET_REL)), "object file"));
+  CHECK(has(detail("\x7f"
+                   "ELF"),
+            "neither"));
+  CHECK(has(detail(""), "neither"));
+  CHECK(has(detail("echo hello\n"), "neither"));
+  CHECK(has(detail("#!/bin/sh\r\nexit\r\n"), "Windows"));
+  CHECK(has(detail("#!python3\n"), "no absolute path"));
+  CHECK(has(detail("#!/usr/bin/no-such-thing -x\n"), "/usr/bin/no-such-thing"));
+  CHECK(detail(program(kOwn, ET_DYN)) == "created");
+  for (const char* good : {"#! /bin/sh -e\n", "#!/usr/bin/env python3\n", "#!/opt/bin/mine\n"}) {
+    spec.name += "_";
+    CHECK(detail(good) == "created");
+  }
 }
 
 TEST_CASE("the same content is stored once and goes with its last function") {

@@ -56,7 +56,7 @@ void Channel::forget(InvocationId id) {
     return;
   }
   // Replies mostly come in the order of the calls: then nothing is moved but once in a while.
-  call->reply.release();
+  call->reply.whole.release();
   if (++first_ < calls_.size() && first_ < kEndedMost) return;
   calls_.erase(calls_.begin(), calls_.begin() + static_cast<ptrdiff_t>(first_));
   first_ = 0;

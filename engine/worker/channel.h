@@ -12,6 +12,7 @@
 #include "loop/poll.h"
 #include "worker/compile_cache.h"
 #include "worker/frame.h"
+#include "worker/reply_parts.h"
 
 namespace hearth::worker {
 
@@ -23,15 +24,12 @@ struct OpenCall {
   uint64_t start_offset =
       0;  // of its CALL frame in the stream to the worker; UINT64_MAX = not yet in it
   bool sent_whole = false;  // its event is in the stream to the last byte
-  bool too_large = false;   // its reply passed the limit: the rest is dropped
   bool replying = false;    // REPLY with MORE has come
   bool stream = false;
-  bool held = false;  // its caller takes no more now: no CREDIT
   bool reply_is_error = false;
   uint32_t exec_us = 0;
   uint32_t uncredited = 0;  // reply bytes since the last CREDIT
-  uint64_t reply_bytes = 0;
-  Buffer reply;
+  ReplyParts reply;         // while it is held: no CREDIT
 };
 
 class Channel {

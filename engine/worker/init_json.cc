@@ -5,12 +5,28 @@
 #include <map>
 
 #include "base/json_text.h"
+#include "sandbox/spawner_protocol.h"
 
 namespace hearth::worker {
 namespace {
 
-std::map<std::string, std::string> environment(const FunctionSpec& spec, std::string_view root) {
-  std::map<std::string, std::string> env = {
+using Variables = std::map<std::string, std::string>;
+
+// What Lambda's systems without a runtime have beside the rest: may be set by the function.
+void add_custom_defaults(Variables& env) {
+  env["PATH"] = "/usr/local/bin:/usr/bin:/bin:/opt/bin";
+  env["LD_LIBRARY_PATH"] = "/var/task:/var/task/lib:/opt/lib";
+}
+
+void add_custom(Variables& env, const FunctionSpec& spec) {
+  env["AWS_LAMBDA_RUNTIME_API"] = fmt::format("127.0.0.1:{}", sandbox::kApiPort);
+  env["LAMBDA_RUNTIME_DIR"] = "/var/runtime";
+  if (spec.concurrency.per_worker > 1)
+    env["AWS_LAMBDA_MAX_CONCURRENCY"] = std::to_string(spec.concurrency.per_worker);
+}
+
+Variables environment(const FunctionSpec& spec, std::string_view root) {
+  Variables env = {
       {"PATH", "/usr/local/bin:/usr/bin:/bin"},
       {"LANG", "C.UTF-8"},
       {"TZ", ":UTC"},
@@ -21,7 +37,9 @@ std::map<std::string, std::string> environment(const FunctionSpec& spec, std::st
       {"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
       {"AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/" + spec.name},
       {"AWS_LAMBDA_LOG_STREAM_NAME", spec.revision.substr(0, 32)}};
+  if (spec.runtime == Runtime::custom) add_custom_defaults(env);
   for (const auto& [key, value] : spec.environment) env[key] = value;
+  if (spec.runtime == Runtime::custom) add_custom(env, spec);
   env["LAMBDA_TASK_ROOT"] = root;
   env["AWS_LAMBDA_FUNCTION_NAME"] = spec.name;
   env["AWS_LAMBDA_FUNCTION_VERSION"] = "$LATEST";
@@ -37,7 +55,7 @@ std::string function_arn(std::string_view name) {
 }
 
 std::string start_environment(const FunctionSpec& spec, std::string_view root) {
-  std::map<std::string, std::string> variables = environment(spec, root);
+  Variables variables = environment(spec, root);
   if (spec.runtime == Runtime::nodejs) {
     std::string& options = variables["NODE_OPTIONS"];
     options = fmt::format("--max-old-space-size={}{}{}", (spec.memory_bytes >> 20) * 3 / 4,

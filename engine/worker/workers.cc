@@ -46,7 +46,7 @@ uint32_t microseconds_since(MonotonicTime then, MonotonicTime now) {
 template <class Process>
 WorkerExit with_last_words(const Process& process, const WorkerExit& exit) {
   constexpr size_t kWordsMax = 1'000;
-  if (!process.own_environment || process.hello || process.runtime == Runtime::native) return exit;
+  if (!process.own_environment || process.hello || !has_interpreter(process.runtime)) return exit;
   std::string_view words = process.tail.view({});
   while (words.ends_with('\n')) words.remove_suffix(1);
   if (words.empty() || !exit.detail.empty() || exit.lost || !WIFEXITED(exit.wait_status))
@@ -129,8 +129,9 @@ Workers::Process* Workers::add(WorkerId worker, Runtime runtime, const FunctionS
 void Workers::start(WorkerId worker, const WorkerShape& shape, const FunctionSpecPtr& spec) {
   Process* process = add(worker, shape.runtime, spec);
   const bool native = shape.runtime == Runtime::native;
+  process->speaks_http = shape.runtime == Runtime::custom;
   process->own_environment = spec != nullptr && starts_with_environment(*spec);
-  const bool own_code = native || process->own_environment;
+  const bool own_code = native || process->own_environment;  // a custom one has both
   process->may_be_copy = shape.runtime == Runtime::python3 && shape.interpreter == 0 &&
                          !process->own_environment && shape.network != Network::host;
   if (shape.network == Network::host) {
@@ -147,7 +148,9 @@ void Workers::start(WorkerId worker, const WorkerShape& shape, const FunctionSpe
   launcher_.spawn(worker, spawner_runtime(shape.runtime, shape.interpreter), limits,
                   static_cast<sandbox::Network>(shape.network),
                   own_code ? std::string_view(spec->code_sha256) : std::string_view(),
-                  native ? std::string_view(spec->handler) : std::string_view(),
+                  native                 ? std::string_view(spec->handler)
+                  : process->speaks_http ? kBootstrapName
+                                         : std::string_view(),
                   {.own_environment = process->own_environment});
 }
 
@@ -155,6 +158,7 @@ void Workers::bind(WorkerId worker, const FunctionSpecPtr& spec) {
   Process* process = find(worker);
   if (process == nullptr) return;
   process->spec = spec;
+  if (process->speaks_http) return;  // it loads since it was started
   if (process->role == Process::Role::forked) return bind_forked(*process);
   if (process->runtime == Runtime::native || process->own_environment) {
     send_init(*process);  // the code has been there since it was started
@@ -207,34 +211,48 @@ void Workers::send(WorkerId worker, CallFrame&& call) {
   Process* process = find(worker);
   HEARTH_ASSERT(process != nullptr);
   ++stats_.calls_sent;
+  if (process->speaks_http) return api_->send(worker, call);
   process->channel.send_call(call);
 }
 
 void Workers::cancel(WorkerId worker, InvocationId call) {
-  if (Process* process = find(worker)) process->channel.send_control(FrameType::cancel, call, 0);
+  Process* process = find(worker);
+  if (process == nullptr) return;
+  if (process->speaks_http) return api_->cancel(worker, call);
+  process->channel.send_control(FrameType::cancel, call, 0);
 }
 
 void Workers::recall(WorkerId worker, InvocationId call) {
-  if (Process* process = find(worker)) process->channel.send_control(FrameType::recall, call, 0);
+  Process* process = find(worker);
+  if (process == nullptr) return;
+  if (process->speaks_http) return api_->recall(worker, call);
+  process->channel.send_control(FrameType::recall, call, 0);
 }
 
 void Workers::go_on(WorkerId worker, InvocationId id) {
   Process* process = find(worker);
+  if (process != nullptr && process->speaks_http) return api_->go_on(worker, id);
   OpenCall* call = process != nullptr ? process->channel.find(id) : nullptr;
-  if (call == nullptr || !call->held) return;
-  call->held = false;
+  if (call == nullptr || !call->reply.held) return;
+  call->reply.held = false;
   give_credit(*process, *call);
 }
 
 void Workers::ping(WorkerId worker, uint16_t sequence) {
-  if (Process* process = find(worker)) process->channel.send_control(FrameType::ping, {}, sequence);
+  Process* process = find(worker);
+  if (process == nullptr) return;
+  if (process->speaks_http) return api_->ping(worker, sequence);
+  process->channel.send_control(FrameType::ping, {}, sequence);
 }
 
 void Workers::stop(WorkerId worker) {
   Process* process = find(worker);
   if (process == nullptr) return;
   process->stopping = true;
-  process->channel.send_control(FrameType::stop, {}, 0);
+  if (process->speaks_http)
+    launcher_.terminate(worker);
+  else
+    process->channel.send_control(FrameType::stop, {}, 0);
   loop_.timers().arm(process->timer, loop_.now() + limits_.stop_grace,
                      Callback<void()>::to<&Process::on_timer>(process));
 }
@@ -261,6 +279,8 @@ std::string_view Workers::log_tail(WorkerId worker, InvocationId call) {
 
 bool Workers::any_byte_sent(WorkerId worker, InvocationId call) const {
   const Process* process = find(worker);
+  if (process != nullptr && process->speaks_http)
+    return api_ != nullptr && api_->any_byte_sent(worker, call);
   return process == nullptr || process->channel.any_byte_sent(call);
 }
 
@@ -304,6 +324,7 @@ bool Workers::gather() {
 }
 
 void Workers::flush() {
+  if (api_ != nullptr) api_->settle();
   if (events_ != nullptr) events_->deliver();
   if (dirty_.empty()) return;
   if (gather()) return loop_.turn_again();
@@ -354,6 +375,21 @@ void Workers::on_spawned(Spawned&& spawned) {
   open_pipe(*process, process->out, std::move(forked ? process->ends.out : spawned.out));
   open_pipe(*process, process->err, std::move(forked ? process->ends.err : spawned.err));
   if (process->wanted) wake_forked(*process);
+  if (process->speaks_http) serve(*process, std::move(spawned.api));
+}
+
+// There is nothing to wait for: it loads its function's code from its exec on.
+void Workers::serve(Process& process, UniqueFd listener) {
+  if (api_ == nullptr)
+    api_ = std::make_unique<RuntimeApi>(loop_, buffers_, limits_, *events_, log_);
+  if (Status added = api_->add(process.id, process.spec, std::move(listener)); !added)
+    return violation(process, added.error().detail);
+  events_->on_worker_parked(process.id);
+}
+
+const OpenCall* Workers::head(const Process& process) const {
+  if (process.speaks_http) return api_ != nullptr ? api_->head(process.id) : nullptr;
+  return process.channel.head();
 }
 
 // Without its zygote a runtime does as well, only slower and larger: that is told when it changes.
@@ -409,7 +445,8 @@ void Workers::on_exited(WorkerId worker, const sandbox::ExitedMessage& exited) {
   Process* process = find(worker);
   if (process == nullptr) return;
   // Its last words count: what it answered before it ended is an answer.
-  if (!process->given_up) process->channel.drain(limits_.reply_max + kReadBuffer);
+  if (!process->given_up && process->channel.is_open())
+    process->channel.drain(limits_.reply_max + kReadBuffer);
   // A worker on its way out closes its channel first, and may need long for the rest: only one that
   // had to be killed broke the protocol. One that the kernel ended for memory may need longest: all
   // of its pages have to go first, and our kill may come before its status.
@@ -443,6 +480,7 @@ void Workers::gone(Process& process, const WorkerExit& exit) {
   caches_.gone(held->cache);
   Process* before = std::exchange(exiting_, held.get());
   events_->on_worker_exit(id, with_last_words(process, exit));
+  if (held->speaks_http && api_ != nullptr) api_->remove(id);
   exiting_ = before;
   held->channel.close();
   events_->deliver();

@@ -16,6 +16,7 @@
 #include "worker/function_log.h"
 #include "worker/launcher.h"
 #include "worker/line_splitter.h"
+#include "worker/runtime_api.h"
 
 namespace hearth::worker {
 
@@ -104,7 +105,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
     int pid = 0;
     mutable std::string memory_group;  // once it was asked for
     EgressLink egress;
-    std::string root;  // where the worker sees its code
+    bool speaks_http = false;  // it is served by api_; its channel carries only its environment
+    std::string root;          // where the worker sees its code
     enum class Role : uint8_t { plain, zygote, forked };
     Role role = Role::plain;
     bool moulded = false;           // a zygote: it said ZYGOTE
@@ -168,7 +170,6 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   bool on_chunk(Process& process, const Frame& frame);
   bool gather(Process& process, OpenCall& call, const ReplyPart& part);
   static void give_credit(Process& process, OpenCall& call);
-  bool collect(OpenCall& call, const ReplyPart& part);
   bool end_reply(Process& process, OpenCall& call, bool last);
   bool finish_reply(Process& process, OpenCall& call, std::string_view payload, bool last);
   void on_log(Process& process, const Frame& frame);
@@ -177,6 +178,8 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   void count_start(const Process& process, bool warm);
   void send_init(Process& process);
   bool send_egress_rules(Process& process);
+  void serve(Process& process, UniqueFd listener);
+  const OpenCall* head(const Process& process) const;
   void send_environment(Process& process);
   void tell_refused(Process& process, const sandbox::egress::Report& report);
   void note_runtime_ready(Process& process);
@@ -213,6 +216,7 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
   EgressRules egress_rules_;
   std::array<uint64_t, kEgressOutcomes> egress_stats_{};
   CompileCaches caches_;
+  std::unique_ptr<RuntimeApi> api_;  // since the first worker that speaks HTTP
 };
 
 template <class F>

@@ -15,6 +15,10 @@ constexpr milliseconds kPartialLineWait{200};
 bool Workers::on_frame(Channel& channel, const Frame& frame) {
   Process* process = at(channel.index());
   if (process == nullptr || process->given_up) return false;
+  if (process->speaks_http) {
+    violation(*process, "a frame from a worker that speaks HTTP");
+    return false;
+  }
   ++stats_.frames_in;
   const FrameHeader& h = frame.header;
   switch (h.type) {
@@ -118,14 +122,14 @@ bool Workers::on_chunk(Process& process, const Frame& frame) {
 
 // The last part of a reply has come.
 bool Workers::end_reply(Process& process, OpenCall& call, bool last) {
-  if (call.too_large) {
+  if (call.reply.too_large) {
     const InvocationId id = call.id;
     process.channel.forget(id);
     const WorkerReply ended{
         {}, true, 0};  // the call has ended for its caller: this lets its worker go on
     return events_->on_reply(process.id, id, ended);
   }
-  Buffer whole = std::move(call.reply);
+  Buffer whole = std::move(call.reply.whole);
   const std::string_view bytes = whole.view();
   delivered_.push_back(std::move(whole));
   return finish_reply(process, call, bytes, last);
@@ -133,44 +137,19 @@ bool Workers::end_reply(Process& process, OpenCall& call, bool last) {
 
 // Hands on or collects a part of a large or streamed reply, and lets the worker send more.
 bool Workers::gather(Process& process, OpenCall& call, const ReplyPart& part) {
-  call.reply_bytes += part.bytes.size();
   call.uncredited += static_cast<uint32_t>(part.bytes.size());
-  if (call.too_large) {
-    give_credit(process, call);
-    return true;
-  }
-  const bool in_parts = events_->takes_parts(process.id, call.id, part.stream);
-  const uint64_t most = in_parts && part.stream ? limits_.stream_max : limits_.reply_max;
-  if (call.reply_bytes > most && (part.stream || !in_parts)) {
-    call.too_large = true;
-    call.reply.release();
-    give_credit(process, call);
-    return events_->on_reply_too_large(process.id, call.id, in_parts);
-  }
-  if (in_parts) {
-    call.held = events_->on_reply_part(process.id, call.id, part) == Flow::hold;
-  } else if (!collect(call, part)) {
+  const PartTaken taken =
+      take_part(call.reply, part, process.id, call.id, *events_, buffers_, limits_);
+  if (taken == PartTaken::no_memory)
     violation(process, "the engine has no memory for its reply (limits.buffers)");
-    return false;
-  }
+  if (taken != PartTaken::yes) return false;
   give_credit(process, call);
-  return true;
-}
-
-// As Lambda has it where a stream is asked for as a whole: the head, eight zero bytes, the body.
-bool Workers::collect(OpenCall& call, const ReplyPart& part) {
-  constexpr std::string_view kBehindHead("\0\0\0\0\0\0\0\0", 8);
-  if (part.kind == ReplyPart::Kind::content_type) return true;
-  const bool head = part.kind == ReplyPart::Kind::http_head;
-  if (!buffers_.grow(call.reply, part.bytes.size() + (head ? kBehindHead.size() : 0))) return false;
-  call.reply.append(part.bytes);
-  if (head) call.reply.append(kBehindHead);
   return true;
 }
 
 // Half of what it may have on its way is left when this comes: it never waits for a quick caller.
 void Workers::give_credit(Process& process, OpenCall& call) {
-  if (call.held || call.uncredited < kPartMax) return;
+  if (call.reply.held || call.uncredited < kPartMax) return;
   char credit[4];
   put_u32(credit, call.uncredited);
   process.channel.send_control(FrameType::credit, call.id, 0, {credit, sizeof credit});
@@ -194,6 +173,7 @@ void Workers::on_closed(Channel& channel) {
   Process* process = at(channel.index());
   channel.close();
   if (process == nullptr || process->given_up || process->timer.armed()) return;
+  if (process->speaks_http) return;  // the end of its environment, not its own
   await_exit(*process);
 }
 
@@ -284,7 +264,7 @@ void Workers::read_pipe(Process& process, Pipe& pipe, size_t most) {
     }
     total += static_cast<size_t>(n);
     pipe.lines.feed({bytes, static_cast<size_t>(n)}, [&](std::string_view line, bool continued) {
-      log_line(process, process.channel.head(), LineLevel::plain, line, continued);
+      log_line(process, head(process), LineLevel::plain, line, continued);
     });
     more = static_cast<size_t>(n) == sizeof bytes;
   }
@@ -302,7 +282,7 @@ void Workers::Pipe::on_partial() {
 void Workers::end_line(Process& process, Pipe& pipe) {
   pipe.partial.disarm();
   pipe.lines.end([&](std::string_view line, bool continued) {
-    log_line(process, process.channel.head(), LineLevel::plain, line, continued);
+    log_line(process, head(process), LineLevel::plain, line, continued);
   });
 }
 

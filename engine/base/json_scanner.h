@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace hearth::api {
+namespace hearth {
 
 inline constexpr unsigned kJsonDepthMax =
     64;  // nested objects and arrays of one value that is skipped; deeper is an error
@@ -65,4 +65,4 @@ class JsonScanner {
   bool first_ = false;  // the next item is the first one of what was entered
 };
 
-}  // namespace hearth::api
+}  // namespace hearth

@@ -1,12 +1,12 @@
 // The scanner accepts exactly what a full parser accepts (on text without invalid UTF-8), and
 // unescapes alike.
-#include "api/json_scanner.h"
+#include "base/json_scanner.h"
 
 #include <nlohmann/json.hpp>
 
 #include "tests/catch.h"
 
-using namespace hearth::api;
+using namespace hearth;
 
 namespace {
 

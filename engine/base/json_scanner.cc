@@ -1,9 +1,9 @@
-#include "api/json_scanner.h"
+#include "base/json_scanner.h"
 
 #include <array>
 #include <cstring>
 
-namespace hearth::api {
+namespace hearth {
 namespace {
 
 // Bytes that end a run of plain string characters: the quote, the backslash, control characters.
@@ -292,4 +292,4 @@ bool JsonScanner::at_end() {
   return at_ == end_;
 }
 
-}  // namespace hearth::api
+}  // namespace hearth
