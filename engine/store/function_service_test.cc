@@ -208,7 +208,9 @@ TEST_CASE("the handler's file must be in the code") {
 }
 
 TEST_CASE("an executable that this machine can't run is refused with what is wrong with it") {
-  ServiceRig rig;
+  auto options = ServiceRig::standard();
+  options.sandbox = SandboxLeast::strict;
+  ServiceRig rig(options);
   FunctionSpec spec = python_spec("custom");
   spec.runtime = Runtime::custom;
   spec.handler = "bootstrap";
