@@ -29,7 +29,7 @@ try:
 except OSError:
     pass
 s = socket.create_connection(("127.0.0.1", 9001))
-s.sendall(("%s %s\n" % (os.environ["GREETING"], channel)).encode())
+s.sendall(("%s %s %s\n" % (os.environ["GREETING"], channel, os.getcwd())).encode())
 s.recv(1)
 os._exit(3)
 )py";
@@ -105,10 +105,10 @@ TEST_CASE("each worker that speaks HTTP has a listener of its own, which nobody 
   const TestWorker one = rig.started(0);
   std::string line;
   UniqueFd connection = accepted(one, line);
-  CHECK(line == "hello closed\n");
+  CHECK(line == "hello closed /var/task\n");
   const TestWorker two = rig.started(1);
   const UniqueFd other = accepted(two, line);
-  CHECK(line == "hello closed\n");
+  CHECK(line == "hello closed /var/task\n");
   CHECK(connect_from_here() == ECONNREFUSED);
   connection.reset();
   const ExitedMessage exit = rig.wait_exit();

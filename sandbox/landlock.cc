@@ -80,6 +80,7 @@ constexpr Rule kHostRules[] = {
 // Debian's sitecustomize.py of Python 3.N is a link to /etc/python3.N/; if it can't be read, every
 // start prints an error.
 constexpr int kPythonMinorFirst = 8, kPythonMinorLast = 20;
+constexpr int kJavaFirst = 8, kJavaLast = 40;  // as in root.cc
 
 uint64_t handled(int abi) {
   uint64_t rights = kFirstAbi;
@@ -148,6 +149,10 @@ Failure add_host_rules(Ruleset& rules, const LandlockPlan& plan) {
   char path[kPathMax + kSha256Hex + 2];
   for (int minor = kPythonMinorFirst; minor <= kPythonMinorLast; ++minor) {
     snprintf(path, sizeof path, "/etc/python3.%d", minor);
+    if (Failure f = rules.add(path, kRead)) return f;
+  }
+  for (int version = kJavaFirst; version <= kJavaLast; ++version) {
+    snprintf(path, sizeof path, "/etc/java-%d-openjdk", version);
     if (Failure f = rules.add(path, kRead)) return f;
   }
   if (Failure f = rules.add(plan.config->shim_dir, kRun)) return f;

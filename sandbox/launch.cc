@@ -247,7 +247,9 @@ void run_worker(Launch l, pid_t init) {
   must(l, die_with_parent(SIGKILL));
   if (getppid() != init) _exit(kSetupFailed);  // it died before the line above
   umask(022);
-  if (chdir("/tmp") != 0) fail(l, Failure::at("chdir /tmp"));
+  // Where Lambda starts a bootstrap; the others' shims go where their functions are.
+  const bool in_task = l.runtime != nullptr && l.runtime->api == 1;
+  if (chdir(in_task ? kTaskDir : "/tmp") != 0) fail(l, Failure::at("chdir"));
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

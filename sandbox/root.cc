@@ -87,6 +87,9 @@ constexpr size_t kHostSourcesCount = sizeof kHostSources / sizeof *kHostSources;
 // Small files that are copied: a mount each would make every sandbox slower.
 constexpr const char* kCopiedFiles[] = {"ld.so.cache", "localtime", "services", "protocols",
                                         "mime.types"};
+// Debian's OpenJDK N has its configuration in /etc/java-N-openjdk, and doesn't start without it.
+constexpr int kJavaFirst = 8, kJavaLast = 40;
+constexpr size_t kJavaMax = 4;
 constexpr const char* kHostNameFiles[] = {"resolv.conf", "hosts"};
 constexpr const char* kTopFolders[] = {"bin", "sbin", "lib", "lib32", "lib64", "libx32"};
 
@@ -142,8 +145,21 @@ class TemplateBuilder {
       if (Failure failure = take_top_folder(name)) return failure;
     for (size_t i = 0; i < config_.runtimes_count; ++i)
       if (Failure failure = take_prefix(config_.runtimes[i].path)) return failure;
+    if (Failure failure = take_java()) return failure;
     etc_.reset(open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC));
     return etc_.valid() ? Failure{} : Failure::at("open /etc");
+  }
+
+  Failure take_java() {
+    for (int version = kJavaFirst; version <= kJavaLast && javas_count_ < kJavaMax; ++version) {
+      Java& java = javas_[javas_count_];
+      snprintf(java.path, sizeof java.path, "/etc/java-%d-openjdk", version);
+      if (access(java.path, F_OK) != 0) continue;
+      snprintf(java.target, sizeof java.target, "template%s", java.path);
+      ++javas_count_;
+      if (Failure failure = take({java.path, java.target, kPlain, false, false})) return failure;
+    }
+    return {};
   }
 
   Failure take(const Source& source) {
@@ -351,8 +367,12 @@ class TemplateBuilder {
     char path[kPathMax];
     char target[kPathMax + 8];
   };
+  struct Java {
+    char path[32];
+    char target[40];
+  };
   static constexpr size_t kTopCount = sizeof kTopFolders / sizeof *kTopFolders;
-  static constexpr size_t kSourcesMax = kHostSourcesCount + 2 + kTopCount + kPrefixesMax;
+  static constexpr size_t kSourcesMax = kHostSourcesCount + 2 + kTopCount + kPrefixesMax + kJavaMax;
 
   const SpawnerConfig& config_;
   Source sources_[kSourcesMax];
@@ -364,6 +384,8 @@ class TemplateBuilder {
   size_t folders_count_ = 0;
   Prefix prefixes_[kPrefixesMax];
   size_t prefixes_count_ = 0;
+  Java javas_[kJavaMax];
+  size_t javas_count_ = 0;
   UniqueFd etc_;
 };
 

@@ -16,13 +16,23 @@ constexpr std::string_view kPreludeType = "application/vnd.awslambda.http-integr
 constexpr std::string_view kPreludeEnd("\0\0\0\0\0\0\0\0", 8);
 constexpr uint64_t kSmallBody = 64 * 1024;  // of a request that should have none
 
-bool streams(const http::RequestHead& head) { return head.header(kMode) == "streaming"; }
-bool bad_mode(const http::RequestHead& head) { return head.has_header(kMode) && !streams(head); }
+bool bad_mode(const http::RequestHead& head) {
+  return head.has_header(kMode) && head.header(kMode) != "streaming";
+}
 
 std::string_view media_type(std::string_view value) {
   value = value.substr(0, value.find(';'));
   while (value.ends_with(' ')) value.remove_suffix(1);
   return value;
+}
+
+// aws-lambda-go names no mode: of its replies, what it reads from a Go reader is chunked and of one
+// of these types.
+bool streams(const http::RequestHead& head) {
+  if (head.has_header(kMode)) return true;
+  const std::string_view type = media_type(head.header("content-type"));
+  const bool chunked = head.has_body && head.content_length == 0;
+  return type == kPreludeType || (chunked && type == "application/octet-stream");
 }
 
 }  // namespace

@@ -361,6 +361,22 @@ TEST_CASE("a stream goes on as it comes, with its content type or its HTTP head"
   CHECK(rig.core.told.back() == "reply 1 ");
 }
 
+TEST_CASE("a stream without a mode is told by its type, as aws-lambda-go has it") {
+  Rig rig;
+  rig.core.streams = true;
+  Client client = rig.with_call();
+  const char* type = GENERATE("application/vnd.awslambda.http-integration-response",
+                              "application/octet-stream", "application/json");
+  client.stream(Rig::path(1, "response"), std::string("Content-Type: ") + type + "\r\n");
+  client.chunk("{}" + std::string(8, '\0') + "body");
+  client.send("0\r\n\r\n");
+  REQUIRE(rig.receives(client, "202 Accepted"));
+  const bool head = std::string_view(type).find("http") != std::string_view::npos;
+  const bool json = std::string_view(type) == "application/json";
+  CHECK((rig.core.parts == "head:{}|body|") == head);
+  CHECK(rig.core.parts.empty() == json);
+}
+
 TEST_CASE("a slow caller holds a stream up") {
   Rig rig;
   rig.core.streams = true;
