@@ -21,10 +21,11 @@ import time
 from cold import ColdRows
 from embed import EmbedRows
 from loads import Target
+from runtime_api import RuntimeApiRow
 from servers import INVOKE, PEERS, ROOT, Hearth, Server, cpu_seconds, interpreter_version, memory_kib, program
 from stats import is_near, quartiles, spread, verdict
 
-ROWS = ("throughput", "latency", "tail", "cpu", "syscalls", "allocations", "memory", "embed", "cold")
+ROWS = ("throughput", "latency", "tail", "cpu", "syscalls", "allocations", "memory", "embed", "cold", "runtime_api")
 FUNCTIONS = ("node", "python", "c")
 PEER_OF = {"node": "node_http", "python": "uvicorn", "c": "bare"}
 # (function, path kind, least ratio of calls a second to the peer's at 64 connections)
@@ -44,6 +45,8 @@ def say(text=""):
 
 
 class Bench:
+    say = staticmethod(say)
+
     def __init__(self, options):
         self.options = options
         self.size = QUICK if options.quick else FULL
@@ -267,13 +270,16 @@ class Bench:
     def embed(self):
         EmbedRows(self).run()
 
+    def runtime_api(self):
+        RuntimeApiRow(self).run()
+
     def cold(self):
         ColdRows(self).run()
 
     def run(self):
         rows = self.options.rows
         try:
-            if set(rows) - {"memory", "allocations", "embed", "cold"}:
+            if set(rows) - {"memory", "allocations", "embed", "cold", "runtime_api"}:
                 self.start()
             for row in rows:
                 getattr(self, row)()

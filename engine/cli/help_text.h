@@ -64,9 +64,11 @@ inline constexpr const char* kDeployFooter = R"(
 A function is a folder: its code, and function.yaml if the defaults don't fit.
 
   name: hello              # the folder's name
-  runtime: python3         # python3, nodejs or native; found by the files: app.py or lambda_function.py is python3,
-                           # index.mjs, index.cjs, index.js or package.json's main is nodejs
-  handler: app.handler     # that file's `handler`; `lambda_handler` for lambda_function.py; native: the executable
+  runtime: python3         # python3, nodejs, native or custom, or as Lambda has it: python3.12, nodejs20.x, provided.al2023;
+                           # found by the files: app.py or lambda_function.py is python3, index.mjs, index.cjs,
+                           # index.js or package.json's main is nodejs, an executable bootstrap is custom
+  handler: app.handler     # that file's `handler`; `lambda_handler` for lambda_function.py; native: the executable;
+                           # custom: what the bootstrap makes of it
   timeout: 3s              # a bare number is seconds
   memory: 128MB            # a bare number is MB
   environment: {KEY: value}

@@ -37,8 +37,9 @@ struct Detected {
 };
 
 // Looks for app.py and lambda_function.py (python3), index.mjs, index.cjs, index.js and the `main`
-// of package.json (nodejs), and an executable bootstrap (custom). `only`: candidates of that runtime alone. Errors: manifest_invalid:
-// none found (says what was looked for), or two (names both).
+// of package.json (nodejs), and an executable bootstrap (custom). `only`: candidates of that
+// runtime alone. Errors: manifest_invalid: none found (says what was looked for), or two (names
+// both).
 Result<Detected> detect_function(const std::string& folder,
                                  std::optional<Runtime> only = std::nullopt);
 

@@ -17,7 +17,7 @@ struct TemplateFile {
 // the function that is made of it; it occurs there for nothing else.
 struct Template {
   std::string_view name;     // "http-python"
-  std::string_view runtime;  // python3, nodejs or native
+  std::string_view runtime;  // as function.yaml has it
   std::string_view help;     // one line
   std::string_view test;     // the command that runs its tests, in its folder
   bool built;                // `make` comes before deploy

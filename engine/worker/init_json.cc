@@ -26,17 +26,16 @@ void add_custom(Variables& env, const FunctionSpec& spec) {
 }
 
 Variables environment(const FunctionSpec& spec, std::string_view root) {
-  Variables env = {
-      {"PATH", "/usr/local/bin:/usr/bin:/bin"},
-      {"LANG", "C.UTF-8"},
-      {"TZ", ":UTC"},
-      {"HOME", "/tmp"},
-      {"TMPDIR", "/tmp"},
-      {"AWS_REGION", "us-east-1"},
-      {"AWS_DEFAULT_REGION", "us-east-1"},
-      {"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
-      {"AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/" + spec.name},
-      {"AWS_LAMBDA_LOG_STREAM_NAME", spec.revision.substr(0, 32)}};
+  Variables env = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
+                   {"LANG", "C.UTF-8"},
+                   {"TZ", ":UTC"},
+                   {"HOME", "/tmp"},
+                   {"TMPDIR", "/tmp"},
+                   {"AWS_REGION", "us-east-1"},
+                   {"AWS_DEFAULT_REGION", "us-east-1"},
+                   {"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
+                   {"AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/" + spec.name},
+                   {"AWS_LAMBDA_LOG_STREAM_NAME", spec.revision.substr(0, 32)}};
   if (spec.runtime == Runtime::custom) add_custom_defaults(env);
   for (const auto& [key, value] : spec.environment) env[key] = value;
   if (spec.runtime == Runtime::custom) add_custom(env, spec);

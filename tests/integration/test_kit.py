@@ -387,7 +387,7 @@ class Doctor(unittest.TestCase):
     def test_root_has_every_layer(self):
         done = self.doctor()
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertRegex(done.stdout.splitlines()[-1], "^ready: sandbox mode strict, functions in python3, nodejs, native$")
+        self.assertRegex(done.stdout.splitlines()[-1], "^ready: sandbox mode strict, functions in python3, nodejs, native, custom$")
         missing = json.loads(self.doctor("--json").stdout)["missing"]
         # Shares of I/O need cgroup version 2; nothing is refused for want of them.
         self.assertLessEqual({(layer["name"], layer["fatal"]) for layer in missing}, {("cgroup: io", False)})

@@ -106,7 +106,7 @@ def node(work, out):
 
 
 def go(work, out):
-    program = need("go", (1, 21), ("version",))
+    program = need("go", (1, 26), ("version",))
     copy_sources("go", work)
     run([program, "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", out / "bootstrap", "."], work,
         {"CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"})

@@ -208,10 +208,7 @@ def run_client(daemon, name, folder):
     for title, case in CASES.items():
         began = time.monotonic()
         try:
-            reason = case(Client(daemon, name, folder))
-            if reason:
-                tell("skipped", f"{name} {title}", reason)
-            else:
+            if not case(Client(daemon, name, folder)):  # else it says why it is no case for this client
                 tell("passed", f"{name} {title} ({time.monotonic() - began:.1f} s)")
         except Exception as error:  # pylint: disable=broad-except
             text = str(error)[:3000] if isinstance(error, AssertionError) else traceback.format_exc()[-2000:]
