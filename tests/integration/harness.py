@@ -236,12 +236,9 @@ class Daemon:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def spawner_pid(self):
-        """The daemon's one direct child that has children of its own, or is named so."""
-        for pid in descendants(self.pid):
-            stat = stat_of(pid)
-            if stat and stat[1] == self.pid:
-                return pid
-        return None
+        """The daemon's oldest child: it has others for moments, which unpack archives, and process numbers begin again at some time."""
+        children = [(started, pid) for pid, started in descendants(self.pid).items() if (stat := stat_of(pid)) and stat[1] == self.pid]
+        return min(children)[1] if children else None
 
     def worker_pids(self):
         """Every process below the spawner that runs an interpreter or a function's own executable for a sandbox: below its init, not
