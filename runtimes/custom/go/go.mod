@@ -1,0 +1,3 @@
+module hearth.local/worker
+
+go 1.19
