@@ -289,6 +289,15 @@ void EngineStatus::append_pool(MetricsText& out) {
       "exec (pool.zygote_forks).");
   out.sample({{"way", "fork"}}, workers.starts_by_fork);
   out.sample({{"way", "exec"}}, workers.starts_by_exec);
+  const worker::RuntimeApiStats api = s_.workers.runtime_api_stats();
+  out.counter("hearth_runtime_api_requests_total", "Requests of custom functions' workers.",
+              api.requests);
+  out.counter("hearth_runtime_api_refused_total",
+              "Of these, requests that could not be met (1,000 in a row end a worker).",
+              api.refused);
+  out.counter("hearth_runtime_api_refused_connections_total",
+              "Connections of workers beyond concurrency.per_worker and 8.",
+              api.refused_connections);
   out.counter("hearth_worker_exits_total", "Workers that have ended.", stats.exits);
   out.counter("hearth_worker_kills_total", "Workers killed by the engine.", stats.kills);
   out.counter("hearth_worker_start_failures_total", "Starts and loads that failed.",

@@ -132,6 +132,12 @@ const OpenCall* RuntimeApi::head(WorkerId id) const {
   return worker->running.empty() ? nullptr : &worker->running.front();
 }
 
+RuntimeApiStats RuntimeApi::stats() const {
+  const http::ServerStats& http = server_.stats();
+  return {http.requests + http.refused_requests, refused_ + http.refused_requests,
+          http.refused_connections};
+}
+
 void RuntimeApi::settle() {
   while (!late_.empty()) {
     const Late late = late_.front();

@@ -27,6 +27,12 @@ inline constexpr size_t kApiPreludeMax = 65'532;
 // Requests in a row that ask for nothing which can be had: then the worker is given up.
 inline constexpr uint32_t kApiRefusedMax = 1'000;
 
+struct RuntimeApiStats {  // only grow
+  uint64_t requests = 0;
+  uint64_t refused = 0;              // that could not be met, bad HTTP among them
+  uint64_t refused_connections = 0;  // beyond what a worker may have
+};
+
 class RuntimeApi final : private http::Handler {
  public:
   // All references must outlive this. `events` hears of calls as from any other worker.
@@ -49,6 +55,7 @@ class RuntimeApi final : private http::Handler {
 
   // The call that runs longest; nullptr when there is none. Valid until the next call of anything.
   const OpenCall* head(WorkerId worker) const;
+  RuntimeApiStats stats() const;
   // Says what could not be said within the core's own calls. At the end of each turn.
   void settle();
 
@@ -129,6 +136,7 @@ class RuntimeApi final : private http::Handler {
   std::unordered_map<ConnectionId, Use> uses_;
   std::vector<Late> late_;
   uint64_t answers_ = 0;
+  uint64_t refused_ = 0;
 };
 
 }  // namespace hearth::worker

@@ -255,6 +255,7 @@ void RuntimeApi::accept(ConnectionId connection) {
 void RuntimeApi::refuse(ConnectionId connection, WorkerId id, uint16_t status,
                         std::string_view type, std::string_view message) {
   server_.respond(connection, {status, kJson, {}}, error_json(type, message));
+  ++refused_;
   Worker* worker = find(id);
   if (worker != nullptr && ++worker->refused == kApiRefusedMax)
     events_.on_violation(id,

@@ -72,6 +72,9 @@ class Workers final : public WorkerLink, private Channel::Owner, private Launche
 
   const Launcher& launcher() const { return launcher_; }
   const WorkersStats& stats() const { return stats_; }
+  RuntimeApiStats runtime_api_stats() const {
+    return api_ != nullptr ? api_->stats() : RuntimeApiStats{};
+  }
   const CompileCacheStats& compile_cache_stats() const { return caches_.stats(); }
   // What egress functions share; to be completed before the first of them starts.
   EgressRules& egress_rules() { return egress_rules_; }

@@ -152,6 +152,15 @@ class Custom(CustomTest):
         self.assertEqual(refused, 32)
         self.assertEqual(self.daemon.invoke("plain").status, 200)
 
+    def test_what_is_refused_is_counted(self):
+        before = self.daemon.metrics()
+        self.daemon.invoke("wrong", {"do": "late", "id": "8f1f"})
+        self.daemon.invoke("wrong", {"do": "many"}, timeout=60)
+        after = self.daemon.metrics()
+        self.assertGreaterEqual(after["hearth_runtime_api_requests_total"] - before["hearth_runtime_api_requests_total"], 5)
+        self.assertGreaterEqual(after["hearth_runtime_api_refused_total"] - before["hearth_runtime_api_refused_total"], 1)
+        self.assertGreaterEqual(after["hearth_runtime_api_refused_connections_total"] - before["hearth_runtime_api_refused_connections_total"], 32)
+
     def test_a_reply_that_is_no_json_is_told(self):
         reply = self.daemon.invoke("wrong", {"do": "not json"})
         self.assertEqual((reply.status, reply.body), (200, b"no json"))  # as Lambda has it; what a body means is its caller's
