@@ -14,12 +14,13 @@ namespace {
 
 constexpr milliseconds kForEver = std::chrono::hours(24 * 365);
 
-// Nothing but its worker's life ends a connection that waits.
+// Nothing but its worker's life ends a connection that waits, nothing but its call's deadline a body
+// that comes slowly. A head has http.head_timeout: it holds up to kApiHeadMax.
 Limits http_limits(const Limits& limits) {
   Limits out = limits;
   out.head_max = kApiHeadMax;
   out.connections_max = limits.workers_max * (kApiConnectionsSpare + 1);
-  out.head_timeout = out.body_timeout = out.idle_connection = kForEver;
+  out.body_timeout = out.idle_connection = kForEver;
   return out;
 }
 

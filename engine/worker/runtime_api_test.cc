@@ -177,7 +177,7 @@ struct Rig {
     return client;
   }
 
-  SystemClock clock;
+  ManualClock clock;
   Limits limits;
   BufferPool buffers{64u << 20};
   Core core;
@@ -466,6 +466,20 @@ TEST_CASE("a request whose client has left gets no call") {
   Client client(rig.port);
   client.get("invocation/next");
   CHECK(rig.receives(client, "000000000001"));
+}
+
+TEST_CASE("a head that never ends has its time, and a client that waits has all") {
+  Rig rig;
+  Client waits = rig.with_call();
+  Client slow(rig.port);
+  slow.send("GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nX: ");
+  rig.turns();
+  rig.clock.advance(rig.limits.head_timeout + seconds(1));
+  CHECK(rig.receives(slow, "408 "));
+  rig.clock.advance(std::chrono::hours(24));
+  rig.turns();
+  waits.post(Rig::path(1, "response"), "late");
+  CHECK(rig.tells("reply 1 late"));
 }
 
 TEST_CASE("with its worker everything of it goes") {
