@@ -58,7 +58,7 @@ class Never(DaemonTest):
         self.assertEqual(self.daemon.invoke("future").status, 404)
 
     def test_a_name_that_is_none_is_refused_before_anything_is_sent(self):
-        for name, part in (("pyton3", "python3"), ("ruby3.3", "are known"), ("provided.al2023", "native")):
+        for name, part in (("pyton3", "python3"), ("ruby3.3", "are known"), ("provided.al2024", "provided.al2023")):
             with self.subTest(name):
                 done = self.daemon.cli("deploy", self.daemon.folder("wrong", {"app.py": PYTHON}, manifest(name)))
                 self.assertEqual(done.returncode, EXIT["usage"])
