@@ -14,8 +14,8 @@ namespace {
 
 constexpr milliseconds kForEver = std::chrono::hours(24 * 365);
 
-// Nothing but its worker's life ends a connection that waits, nothing but its call's deadline a body
-// that comes slowly. A head has http.head_timeout: it holds up to kApiHeadMax.
+// Nothing but its worker's life ends a connection that waits, nothing but its call's deadline a
+// body that comes slowly. A head has http.head_timeout: it holds up to kApiHeadMax.
 Limits http_limits(const Limits& limits) {
   Limits out = limits;
   out.head_max = kApiHeadMax;
