@@ -17,6 +17,7 @@ const CHANNEL_FD = 3;
 const REPLY_MAX = 6 * 1024 * 1024 + 100; // Lambda's limit, to the byte
 const SLOW_MS = 0.5;
 const CAUTION_CALLS = 64; // after a call that took longer than that
+const TERM_MS = 400; // how long a function may take after SIGTERM; the engine kills after limits.stop_grace, 500 ms
 const LEAVE_MS = 1000; // how long a worker that ends by itself waits for STOP
 const TURN_MS = 2; // handlers that never wait let the loop turn this often, so that RECALL and PING are read
 
@@ -67,7 +68,7 @@ function pump(nowMs) {
   pumping = false;
   if (active.length === 0 && queue.length === 0) {
     channel.flush();
-    if (stopping) leave(0);
+    if (stopping) stopped();
   } else {
     channel.planFlush();
   }
@@ -372,6 +373,14 @@ function initFailed(report) {
 }
 
 // ---- ends
+
+// A function that listens for SIGTERM hears of its end by that, as in Lambda, and may end by itself within TERM_MS.
+function stopped() {
+  if (leaving || process.listenerCount('SIGTERM') === 0) return leave(0);
+  leaving = true;
+  setTimeout(function () { channel.drained(function () { process.exit(0); }); }, TERM_MS);
+  process.emit('SIGTERM', 'SIGTERM', 15);
+}
 
 // Says everything, exits; at STOP, and after INIT_ERROR.
 function leave(status) {

@@ -279,6 +279,20 @@ class Worker(object):
         if isinstance(trace, str):
             os.environ["_X_AMZN_TRACE_ID"] = trace
 
+    def stopped(self):
+        """At STOP: a function that handles SIGTERM hears of its end by that, as in Lambda. Returns the exit status."""
+        signal = sys.modules.get("signal")
+        handler = signal.getsignal(signal.SIGTERM) if signal else None
+        if not callable(handler):
+            return 0
+        try:
+            handler(signal.SIGTERM, None)
+        except SystemExit as error:
+            return error.code if isinstance(error.code, int) else int(error.code is not None)
+        except BaseException as error:
+            self.failure(error)
+        return 0
+
     def leave(self, status):
         """Says everything and exits, without waiting for the function's threads."""
         try:
@@ -443,7 +457,7 @@ def main():
             shim_module("_hearth_async").serve(worker, handler)
         else:
             worker.serve(handler)
-        worker.leave(0)
+        worker.leave(worker.stopped())
     except BaseException:
         os.write(2, ("hearth: the worker failed: " + traceback.format_exc()).encode("utf-8", "replace"))
         os._exit(70)

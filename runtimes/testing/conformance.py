@@ -392,6 +392,14 @@ class ScriptConformance(Conformance):
         engine.send(frame(STOP))
         self.assertEqual(engine.exit_status(), 3)
 
+    def test_a_function_that_handles_sigterm_hears_of_its_end(self):
+        for status, wanted in ((None, 0), (7, 7)):
+            engine = self.ready()
+            engine.run({"do": "sigterm"} if status is None else {"do": "sigterm", "status": status})
+            engine.send(frame(STOP))
+            self.assertEqual([one.payload for one in engine.until_gone()], [b"term 15\n"])
+            self.assertEqual(engine.exit_status(), wanted)
+
     def test_calls_that_come_after_the_last_reply_go_back(self):
         engine = self.ready()
         engine.send(call({"do": "exit"}, 1))

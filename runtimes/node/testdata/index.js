@@ -78,6 +78,12 @@ const kinds = {
     process.on('exit', () => console.log('bye'));
     process.exit(3);
   },
+  async sigterm(event) {
+    process.on('SIGTERM', (name, number) => {
+      console.log('term ' + number);
+      if (event.status !== undefined) process.exit(event.status);
+    });
+  },
   async crash() {
     process.reallyExit(9);
   },

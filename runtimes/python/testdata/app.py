@@ -136,6 +136,16 @@ def do_atexit(event, context):
     sys.exit()
 
 
+def do_sigterm(event, context):
+    import signal
+
+    def stop(number, frame):
+        print("term", int(number))
+        if event.get("status") is not None:
+            sys.exit(event["status"])
+    signal.signal(signal.SIGTERM, stop)
+
+
 def do_flood_and_exit(event, context):
     do_flood(event, context)
     sys.exit(3)
