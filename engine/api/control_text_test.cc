@@ -211,7 +211,7 @@ TEST_CASE("a configuration goes in and comes out again") {
       R"({"FunctionName":"arn:aws:lambda:us-east-1:000000000000:function:f","Runtime":"nodejs20.x","Handler":"i.h",
           "Timeout":3,"MemorySize":256,"Timeout":4,"Role":"r","Environment":{"Variables":{"B":"2","A":"1"}},
           "Code":{"ZipFile":"0"},"Hearth":{"TimeoutMs":2500,"Concurrency":{"PerWorker":3,"Queue":9},"Network":"none","CpuMillis":500,
-          "Leftovers":"kill","Recycle":{"MaxCalls":7,"MaxAgeMs":60000},"Zygote":"off","TmpBytes":1048576}})",
+          "Leftovers":"kill","Recycle":{"MaxCalls":7,"MaxAgeMs":60000},"Zygote":"off","TmpBytes":1048576,"InitTimeoutMs":45000}})",
       1);
   REQUIRE(input);
   CHECK(input->spec.name == "f");
@@ -240,4 +240,5 @@ TEST_CASE("a configuration goes in and comes out again") {
   CHECK(out["Hearth"]["Recycle"]["MaxAgeMs"] == 60'000);
   CHECK(out["Hearth"]["Zygote"] == "off");
   CHECK(out["Hearth"]["TmpBytes"] == 1'048'576);
+  CHECK(out["Hearth"]["InitTimeoutMs"] == 45'000);
 }

@@ -45,6 +45,7 @@ std::string hearth_function_json(const FunctionRecord& record) {
                  {"max_rss_bytes", spec.recycle.max_rss}}},
                {"zygote", zygote_name(spec.zygote)},
                {"tmp_bytes", spec.tmp_bytes},
+               {"init_timeout_ms", spec.init_timeout.count()},
                {"fresh_start", fresh_start_reason(spec)},
                {"description", spec.description},
                {"code_sha256", spec.code_sha256},

@@ -75,6 +75,8 @@ Result<IsolationPatch> read_isolation(const Json& hearth) {
   HEARTH_TRY(read_name(hearth, "Zygote", zygote_from_name, kZygoteNames, patch.zygote));
   HEARTH_TRY(read_number(hearth, "TmpBytes", "Hearth.TmpBytes", static_cast<int64_t>(kTmpMost),
                          patch.tmp_bytes));
+  HEARTH_TRY(read_number(hearth, "InitTimeoutMs", "Hearth.InitTimeoutMs", kInitTimeoutMost.count(),
+                         patch.init_timeout));
   return patch;
 }
 
@@ -89,6 +91,7 @@ void add_isolation(Json& hearth, const Isolation& isolation) {
                        {"MaxRssBytes", isolation.recycle.max_rss}};
   hearth["Zygote"] = zygote_name(isolation.zygote);
   hearth["TmpBytes"] = isolation.tmp_bytes;
+  hearth["InitTimeoutMs"] = isolation.init_timeout.count();
 }
 
 }  // namespace hearth::api

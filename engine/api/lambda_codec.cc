@@ -54,8 +54,8 @@ Status read_hearth(const Json& root, ConfigurationPatch& patch) {
   // The last four are part of what we answer; clients that send an answer back may keep them.
   HEARTH_TRY(only_fields(*hearth, "Hearth",
                          {"TimeoutMs", "Concurrency", "CpuMillis", "Network", "NetworkAllow",
-                          "Sandbox", "Leftovers", "Recycle", "Zygote", "TmpBytes", "Revision",
-                          "FreshStart", "InterpreterVersion", "Substituted"}));
+                          "Sandbox", "Leftovers", "Recycle", "Zygote", "TmpBytes", "InitTimeoutMs",
+                          "Revision", "FreshStart", "InterpreterVersion", "Substituted"}));
   const auto timeout =
       HEARTH_TRY(integer_field(*hearth, "TimeoutMs", "Hearth.TimeoutMs", 1, 1'000'000'000));
   if (timeout) patch.timeout = milliseconds(*timeout);

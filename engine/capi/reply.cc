@@ -1,5 +1,6 @@
 #include "capi/reply.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "capi/blocking.h"
@@ -20,7 +21,8 @@ constexpr milliseconds kGrace{100};
 
 // Longer than any call may take: a wait for an engine that nobody drives ends then.
 milliseconds longest_wait(const hearth::Limits& limits) {
-  return limits.queue_time + limits.timeout_max + limits.init_timeout + milliseconds(60'000);
+  return limits.queue_time + limits.timeout_max +
+         std::max(limits.init_timeout, hearth::kInitTimeoutMost) + milliseconds(60'000);
 }
 
 void copy_text(char* out, size_t size, const char* text) {

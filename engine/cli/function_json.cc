@@ -53,7 +53,8 @@ json configuration_json(const FunctionSpec& spec) {
                   {"MaxAgeMs", spec.recycle.max_age.count()},
                   {"MaxRssBytes", spec.recycle.max_rss}}},
                 {"Zygote", zygote_name(spec.zygote)},
-                {"TmpBytes", spec.tmp_bytes}}}};
+                {"TmpBytes", spec.tmp_bytes},
+                {"InitTimeoutMs", spec.init_timeout.count()}}}};
 }
 
 bool same_configuration(const FunctionSpec& spec, const json& current) {
@@ -76,7 +77,7 @@ bool same_configuration(const FunctionSpec& spec, const json& current) {
   }
   const json defaults = configuration_json(FunctionSpec{})["Hearth"];
   for (const char* key : {"CpuMillis", "Network", "NetworkAllow", "Sandbox", "Leftovers", "Recycle",
-                          "Zygote", "TmpBytes"}) {
+                          "Zygote", "TmpBytes", "InitTimeoutMs"}) {
     const json& current_value = hearth.contains(key) ? hearth[key] : defaults[key];
     if (current_value != wanted["Hearth"][key]) return false;
   }

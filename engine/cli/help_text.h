@@ -80,6 +80,7 @@ A function is a folder: its code, and function.yaml if the defaults don't fit.
   recycle: {max_calls: 10000, max_age: 1h, max_rss: 200MB}   # when a worker is replaced; none named: never
   zygote: auto             # or off: init code is never shared between workers by fork
   tmp: 64MB                # size of /tmp
+  init_timeout: 10s        # for loading the code, up to 15 minutes; calls wait as long
   description: what it does
 
 Left out of the archive: .git, __pycache__, *.pyc, node_modules/.cache and .DS_Store. Symbolic links are followed inside the

@@ -83,6 +83,7 @@ void read_isolation(YamlFields& top, Isolation& out) {
   read_recycle(top, out.recycle);
   read_name(top, "zygote", zygote_from_name, kZygoteNames, out.zygote);
   top.size("tmp", out.tmp_bytes, kTmpLeast, kTmpMost, Bare::unit);
+  top.duration("init_timeout", out.init_timeout, milliseconds(1), kInitTimeoutMost, Bare::unit);
   // What holds between keys is said with the key's line, the same words as the server's.
   if (Status sound = validate(out); !sound) {
     const std::string_view detail = sound.error().detail;

@@ -34,6 +34,7 @@ leftovers: freeze
 recycle: {max_calls: 100, max_age: 90m, max_rss: 200MB}
 zygote: off
 tmp: 16
+init_timeout: 90s
 )");
   CHECK(spec.cpu_millis == 500);
   CHECK(spec.network == Network::none);
@@ -42,6 +43,14 @@ tmp: 16
   CHECK(spec.recycle == Recycle{100, std::chrono::minutes(90), mebibytes(200)});
   CHECK(spec.zygote == Zygote::off);
   CHECK(spec.tmp_bytes == mebibytes(16));
+  CHECK(spec.init_timeout == seconds(90));
+}
+
+TEST_CASE("a time for loading is between 1 ms and 15 minutes") {
+  CHECK(spec_of("init_timeout: 15m").init_timeout == kInitTimeoutMost);
+  CHECK(spec_of("init_timeout: 2").init_timeout == seconds(2));
+  for (const char* wrong : {"0", "-1", "16m", "soon"})
+    CHECK_THAT(problem_of(std::string("init_timeout: ") + wrong), Contains("init_timeout"));
 }
 
 TEST_CASE("without isolation keys a function has their defaults") {

@@ -241,7 +241,7 @@ void Dispatcher::send(Worker& worker, Call& call, MonotonicTime now) {
 }
 
 void Dispatcher::enqueue(Function& function, Call& call) {
-  Deadline deadline = call.submitted + limits_.queue_time;
+  Deadline deadline = call.submitted + queue_time(function);
   if (call.limit != Deadline{} && call.limit < deadline) deadline = call.limit;
   timers_.arm(call.timer, deadline, Callback<void()>::to<&Call::on_timer>(&call));
   function.queue.push_back(call);
@@ -264,7 +264,8 @@ void Dispatcher::requeue(Call& call) {
   Call* before = function.queue.front();
   while (before != nullptr && before->order < call.order) before = function.queue.next(*before);
   function.queue.insert_before(before, call);
-  Deadline deadline = std::max(call.submitted + limits_.queue_time, clock_.now() + milliseconds(1));
+  Deadline deadline =
+      std::max(call.submitted + queue_time(function), clock_.now() + milliseconds(1));
   if (call.limit != Deadline{} && call.limit < deadline) deadline = call.limit;
   timers_.arm(call.timer, deadline, Callback<void()>::to<&Call::on_timer>(&call));
   if (Worker* worker = free_worker(function, from)) feed(*worker);
@@ -525,7 +526,7 @@ void Dispatcher::call_timer(Call& call) {
                    "no worker could be started within limits.memory_budget");
     } else {
       finish_error(call, Code::queue_timeout,
-                   fmt::format("waited {} ms (limits.queue_time)", limits_.queue_time.count()));
+                   fmt::format("waited {} ms (limits.queue_time)", queue_time(function).count()));
     }
     return;
   }

@@ -2,6 +2,7 @@
 // design/0001-invoke-path.md. Engine thread only. Does no I/O; time comes from the Clock and
 // TimerWheel that it is given.
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <unordered_map>
@@ -109,6 +110,10 @@ class Dispatcher final : public InvokePort, public WorkerEvents, private PoolOwn
   void on_worker_stalled(Worker& worker) override;
 
   Status admit(const Function& function) const;
+  // A call waits as long as a worker may take to load, if that is more than others wait.
+  milliseconds queue_time(const Function& function) const {
+    return std::max(limits_.queue_time, function.spec->init_timeout);
+  }
   bool own(Call& call, CallRequest& request);
   void send(Worker& worker, Call& call, MonotonicTime now);
   void enqueue(Function& function, Call& call);

@@ -93,6 +93,10 @@ Status validate(const Isolation& isolation) {
     return bad(fmt::format("tmp is {} bytes: 1 MB to {} MB are allowed", isolation.tmp_bytes,
                            kTmpMost >> 20));
   }
+  if (isolation.init_timeout < milliseconds(0) || isolation.init_timeout > kInitTimeoutMost) {
+    return bad(fmt::format("init_timeout is {} ms: 1 ms to {} s are allowed",
+                           isolation.init_timeout.count(), kInitTimeoutMost.count() / 1'000));
+  }
   HEARTH_TRY(validate_recycle(isolation.recycle));
   if (isolation.egress_allow.size() > kAllowMax) {
     return bad(fmt::format("network.allow has {} entries: at most {} are allowed",

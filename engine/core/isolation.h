@@ -47,6 +47,7 @@ struct Isolation {
   Recycle recycle;
   Zygote zygote = Zygote::automatic;
   uint64_t tmp_bytes = mebibytes(64);  // size of /tmp
+  milliseconds init_timeout{0};        // for loading the code; 0 = limits.init_timeout
   friend bool operator==(const Isolation&, const Isolation&) = default;
 };
 
@@ -55,6 +56,7 @@ inline constexpr uint32_t kCpuMillisMost = 1'024'000;
 inline constexpr size_t kAllowMax = 64;  // entries of egress_allow
 inline constexpr uint64_t kTmpLeast = mebibytes(1);
 inline constexpr uint64_t kTmpMost = gibibytes(16);
+inline constexpr milliseconds kInitTimeoutMost{900'000};
 inline constexpr milliseconds kRecycleAgeLeast{1'000};
 inline constexpr milliseconds kRecycleAgeMost{365LL * 24 * 3'600'000};
 inline constexpr uint64_t kRecycleRssLeast = mebibytes(16);

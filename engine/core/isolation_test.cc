@@ -43,6 +43,10 @@ TEST_CASE("ranges of isolation are refused from both sides of their edges") {
   CHECK_THAT(wrong(i), Contains("tmp"));
   i.tmp_bytes = kTmpMost;
   CHECK(wrong(i).empty());
+  i.init_timeout = kInitTimeoutMost;
+  CHECK(wrong(i).empty());
+  i.init_timeout += milliseconds(1);
+  CHECK_THAT(wrong(i), Contains("init_timeout"));
   i = {};
   for (const auto v : {Leftovers::freeze, Leftovers::kill, Leftovers::recycle}) {
     i.leftovers = v;

@@ -250,7 +250,7 @@ void WorkerPool::bind(Worker& worker, Function& function) {
   worker.charge = function.spec->memory_bytes;
   worker.spec = function.spec;
   set_state(worker, Worker::State::loading);
-  arm(worker, limits_.init_timeout);
+  arm(worker, init_timeout(worker));
   link_.bind(worker.id, worker.spec);
 }
 

@@ -225,6 +225,10 @@ class WorkerPool {
   void lose_spare(Worker& worker);
   void on_spare_exit(Worker& worker, const WorkerExit& exit);
   void arm(Worker& worker, nanoseconds after);
+  milliseconds init_timeout(const Worker& worker) const {
+    const milliseconds own = worker.spec->init_timeout;
+    return own.count() != 0 ? own : limits_.init_timeout;
+  }
 
   PoolOwner& owner_;
   WorkerLink& link_;

@@ -182,8 +182,10 @@ void WorkerPool::worker_timer(Worker& worker) {
       } else {
         ++stats_.init_timeouts;
         kill(worker, Code::init_timeout,
-             fmt::format("the function's code did not load within {} ms (limits.init_timeout)",
-                         limits_.init_timeout.count()));
+             fmt::format("the function's code did not load within {} ms ({})",
+                         init_timeout(worker).count(),
+                         worker.spec->init_timeout.count() != 0 ? "its init_timeout"
+                                                                : "limits.init_timeout"));
       }
       return;
     case Worker::State::parked:

@@ -157,6 +157,35 @@ TEST_CASE(
   CHECK(rig.worker_of(fresh));
 }
 
+TEST_CASE(
+    "a function's own time for its init goes before that of all, and its calls wait as long") {
+  Rig rig;
+  FunctionSpec spec = function_spec();
+  spec.init_timeout = rig.limits.queue_time + seconds(5);
+  const FunctionId slow = rig.deploy(spec);
+  const InvocationId call = rig.call(slow);
+  const WorkerId w = rig.last(What::start).worker;
+  rig.parked(w);
+  rig.pass(rig.limits.queue_time + seconds(4));
+  CHECK_FALSE(rig.ended(call));
+  CHECK(rig.count(What::kill) == 0);
+  rig.ready(w);
+  CHECK(rig.worker_of(call) == w);
+  rig.reply(w, call);
+
+  spec = function_spec("r2");
+  spec.name = "quick";
+  spec.init_timeout = milliseconds(50);
+  const FunctionId quick = rig.deploy(spec);
+  const InvocationId late = rig.call(quick);
+  rig.parked(rig.last(What::start).worker);
+  rig.pass(milliseconds(51));
+  CHECK(rig.count(What::kill) == 1);
+  rig.exit(rig.last(What::start).worker, {.wait_status = 9});
+  CHECK(rig.end(late).code == Code::init_timeout);
+  CHECK(rig.end(late).detail.find("within 50 ms (its init_timeout)") != std::string::npos);
+}
+
 TEST_CASE("a start fails with the cause that fits") {
   Rig rig;
   const FunctionId f = rig.deploy(function_spec());

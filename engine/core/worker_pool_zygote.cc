@@ -35,7 +35,7 @@ void WorkerPool::start_zygote(Function& function) {
 
 void WorkerPool::bind_zygote(Worker& worker) {
   set_state(worker, Worker::State::loading);
-  arm(worker, limits_.init_timeout);
+  arm(worker, init_timeout(worker));
   link_.bind(worker.id, worker.spec);
 }
 

@@ -26,6 +26,7 @@ Status prepare_for_debugger(FunctionSpec& spec, uint16_t port, const Limits& lim
                              "process",
                              runtime_name(spec.runtime))};
   }
+  spec.init_timeout = milliseconds(0);  // that of the engine, which is as long
   spec.timeout = std::chrono::duration_cast<milliseconds>(limits.timeout_max);
   spec.concurrency = {
       .per_worker = 1, .workers_min = 1, .workers_max = 1, .queue = spec.concurrency.queue};

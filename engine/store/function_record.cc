@@ -23,6 +23,7 @@ void apply(const IsolationPatch& patch, Isolation& isolation) {
   set(isolation.recycle.max_rss, patch.recycle_rss);
   set(isolation.zygote, patch.zygote);
   set(isolation.tmp_bytes, patch.tmp_bytes);
+  set(isolation.init_timeout, patch.init_timeout);
   // A list belongs to its mode: with another one it goes, unless the patch names it too.
   if (patch.network && *patch.network != Network::egress && !patch.egress_allow)
     isolation.egress_allow.clear();
@@ -46,6 +47,7 @@ void hash_isolation(Sha256& hash, const Isolation& isolation) {
   field("max_rss", isolation.recycle.max_rss, defaults.recycle.max_rss, number);
   field("zygote", isolation.zygote, defaults.zygote, zygote_name);
   field("tmp", isolation.tmp_bytes, defaults.tmp_bytes, number);
+  field("init_timeout", isolation.init_timeout.count(), defaults.init_timeout.count(), number);
   for (const std::string& entry : isolation.egress_allow) {
     hash.update_field("allow");
     hash.update_field(entry);
@@ -58,7 +60,7 @@ IsolationPatch IsolationPatch::of(const Isolation& isolation) {
   return {isolation.cpu_millis,      isolation.network,         isolation.egress_allow,
           isolation.least_sandbox,   isolation.leftovers,       isolation.recycle.max_calls,
           isolation.recycle.max_age, isolation.recycle.max_rss, isolation.zygote,
-          isolation.tmp_bytes};
+          isolation.tmp_bytes,       isolation.init_timeout};
 }
 
 void apply_patch(const ConfigurationPatch& patch, FunctionSpec& spec) {

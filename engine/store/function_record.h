@@ -35,6 +35,7 @@ struct IsolationPatch {
   std::optional<uint64_t> recycle_rss;
   std::optional<Zygote> zygote;
   std::optional<uint64_t> tmp_bytes;
+  std::optional<milliseconds> init_timeout;
   // Names every key, so that what is not said goes back to its default.
   static IsolationPatch of(const Isolation& isolation);
 };

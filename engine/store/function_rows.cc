@@ -14,7 +14,7 @@ constexpr std::string_view kSelect =
     " r.memory_bytes, r.per_worker, r.workers_min, r.workers_max, r.queue, r.network,"
     " r.description, r.role, r.code_sha256, c.archive_bytes, f.revision_id, f.created_ms,"
     " f.modified_ms, r.cpu_millis, r.egress_allow, r.least_sandbox, r.leftovers, r.max_calls,"
-    " r.max_age_ms, r.max_rss, r.zygote, r.tmp_bytes"
+    " r.max_age_ms, r.max_rss, r.zygote, r.tmp_bytes, r.init_timeout_ms"
     " FROM functions f JOIN revisions r ON r.id = f.revision JOIN codes c ON c.sha256 = "
     "r.code_sha256";
 
@@ -68,6 +68,7 @@ Status read_isolation(const Statement& s, std::string_view name, Isolation& out)
   out.recycle.max_age = milliseconds(s.integer(25));
   out.recycle.max_rss = static_cast<uint64_t>(s.integer(26));
   out.tmp_bytes = static_cast<uint64_t>(s.integer(28));
+  out.init_timeout = milliseconds(s.integer(29));
   return ok();
 }
 
@@ -142,8 +143,8 @@ Result<int64_t> insert_revision(Database& database, const FunctionRecord& record
       "INSERT INTO revisions (function, revision, runtime, runtime_label, handler, timeout_ms,"
       " memory_bytes, per_worker, workers_min, workers_max, queue, network, description, role,"
       " code_sha256, created_ms, cpu_millis, egress_allow, least_sandbox, leftovers, max_calls,"
-      " max_age_ms, max_rss, zygote, tmp_bytes)"
-      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      " max_age_ms, max_rss, zygote, tmp_bytes, init_timeout_ms)"
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       spec.name, spec.revision, runtime_name(spec.runtime), runtime_label(spec), spec.handler,
       spec.timeout.count(), spec.memory_bytes, spec.concurrency.per_worker,
       spec.concurrency.workers_min, spec.concurrency.workers_max, spec.concurrency.queue,
@@ -151,7 +152,7 @@ Result<int64_t> insert_revision(Database& database, const FunctionRecord& record
       wall_ms(record.modified), spec.cpu_millis, joined(spec.egress_allow),
       sandbox_least_name(spec.least_sandbox), leftovers_name(spec.leftovers),
       spec.recycle.max_calls, spec.recycle.max_age.count(), spec.recycle.max_rss,
-      zygote_name(spec.zygote), spec.tmp_bytes));
+      zygote_name(spec.zygote), spec.tmp_bytes, spec.init_timeout.count()));
   const int64_t id = database.last_insert_id();
   for (const auto& [key, value] : spec.environment) {
     HEARTH_TRY(database.run("INSERT INTO environment (revision, key, value) VALUES (?, ?, ?)", id,

@@ -40,6 +40,7 @@ TEST_CASE("a function that was created is there after a restart") {
     spec.recycle = {100, seconds(90), mebibytes(200)};
     spec.zygote = Zygote::off;
     spec.tmp_bytes = mebibytes(16);
+    spec.init_timeout = seconds(45);
     spec.runtime_label = "python3.11";
     made = ServiceRig::take(rig.create(spec, python_zip()));
     REQUIRE(rig.changes.size() == 1);

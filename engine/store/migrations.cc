@@ -61,6 +61,10 @@ ALTER TABLE revisions ADD COLUMN max_rss       INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE revisions ADD COLUMN zygote        TEXT    NOT NULL DEFAULT 'auto';
 ALTER TABLE revisions ADD COLUMN tmp_bytes     INTEGER NOT NULL DEFAULT 67108864;
 )sql",
+    // 3: a time of its own for loading a function's code.
+    R"sql(
+ALTER TABLE revisions ADD COLUMN init_timeout_ms INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 }  // namespace

@@ -218,6 +218,13 @@ class Custom(CustomTest):
         self.assert_function_error(reply, "Runtime.InitError", "exit status 7")
         self.assertIn("no config", self.daemon.cli("logs", "ends", check=0).stdout)
 
+    def test_a_function_may_have_a_time_of_its_own_for_its_init(self):
+        self.custom("quick", "time.sleep(3600)\n", "init_timeout: 300ms\n")
+        began = time.monotonic()
+        reply = self.daemon.invoke("quick")
+        self.assertIn("300 ms (its init_timeout)", reply.text)
+        self.assertLess(time.monotonic() - began, 5 * PATIENCE)
+
     def test_one_that_never_asks_is_ended_by_the_time_for_its_init(self):
         daemon = self.own_daemon({"limits": {"init_timeout": "500ms"}})
         self.custom("never", "time.sleep(3600)\n", daemon=daemon)
