@@ -1,5 +1,6 @@
 // Isolation <-> the fields of the "Hearth" object: CpuMillis, Network, NetworkAllow, Sandbox,
-// Leftovers, Recycle {MaxCalls, MaxAgeMs, MaxRssBytes}, Zygote, TmpBytes, InitTimeoutMs. Any thread; no state.
+// Leftovers, Recycle {MaxCalls, MaxAgeMs, MaxRssBytes}, Zygote, TmpBytes, InitTimeoutMs. Any
+// thread; no state.
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 
