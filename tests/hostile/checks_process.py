@@ -89,10 +89,16 @@ def daemonize_control(_):
     """Bare, the process outlives its parent."""
     text = mark()
     subprocess.run(["/bin/sh", "-c", f"trap '' TERM HUP; setsid sleep {text} >/dev/null 2>&1 &"], check=True)
-    found = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if text in command_line(pid)]
-    for pid in found:
+
+    def living():  # none while it is between two programs
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if text in command_line(pid)]
+    try:
+        wait_until(living, "the process that was left", 5)
+    except AssertionError:
+        return "ended"
+    for pid in living():
         os.kill(pid, 9)
-    return "lived on" if found else "ended"
+    return "lived on"
 
 
 def kill_all(rig):
